@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The boundary between the BPF programs and the daemon: every struct, enum, limit, reason and event
+ * that crosses it, once. Compiles as BPF C and as C++20 (there in namespace penstock::abi).
+ *
+ * Rules: fixed-width types; every padding byte is a named field and is zero (keys are compared as
+ * bytes); addresses are 16 octets in network order, IPv4 as ::ffff:a.b.c.d; ports are host order
+ * unless the name ends in _be; times are nanoseconds of CLOCK_MONOTONIC; a change of any layout or
+ * meaning raises PS_ABI_VERSION, which decides whether pinned maps are adopted.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#ifdef __cplusplus
+#include <cstddef>
+namespace penstock::abi {
+#define PS_ASSERT_SIZE(type, size) static_assert(sizeof(type) == (size), #type " changed size")
+#define PS_ASSERT_OFFSET(type, field, offset) \
+    static_assert(offsetof(type, field) == (offset), #type "." #field " moved")
+#else
+#define PS_ASSERT_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type " changed size")
+#define PS_ASSERT_OFFSET(type, field, offset) \
+    _Static_assert(__builtin_offsetof(struct type, field) == (offset), #type "." #field " moved")
+#endif
+
+enum ps_limits {
+    PS_ABI_VERSION = 1,
+    PS_SLOTS = 16384,             /* containers at one time */
+    PS_POLICIES = 32768,          /* compiled policies at one time, old and new while they change */
+    PS_LEVELS = 32,               /* cgroup depth at which a row may stand: 0..31 */
+    PS_NAME_MAX = 253,            /* octets of a name as text, no final dot (RFC 1035, 2.3.4) */
+    PS_NAMES_PER_ADDRESS = 8,     /* names of one container that may share one learned address */
+    PS_DNS_MESSAGES = 4,          /* whole messages in one TCP segment to port 53 */
+    PS_ANSWER_MAX = 4096,         /* octets of an answer that are read */
+    PS_ANSWER_RECORDS = 128,      /* records of an answer that are read */
+    PS_TTL_MAX_S = 604800,        /* a learned address lives a week at most (RFC 8767, 4) */
+    PS_QUERY_LIFETIME_S = 30,     /* an answer later than this teaches nothing */
+    PS_UDP_REPLY_S = 120,         /* a UDP peer that wrote to us may be answered this long */
+    PS_SCRATCH_SLOTS = 4,         /* nesting depth of programs on one CPU */
+    PS_BIRTH_PATTERN_MAX = 251,   /* octets of a path or name prefix in the birth trie */
+};
+
+/* Slots and policies with a fixed meaning. A binding of 0 is "unbound" and denies. */
+enum ps_fixed_slot { PS_SLOT_OVERFLOW = 0, PS_SLOT_GONE = 1, PS_SLOT_FIRST = 2 };
+enum ps_fixed_policy {
+    PS_POLICY_UNBOUND = 0,
+    PS_POLICY_BIRTH_DENY = 1,
+    PS_POLICY_BIRTH_ALLOW = 2,
+    PS_POLICY_BIRTH_AUDIT = 3,
+    PS_POLICY_FIRST = 16,
+};
+
+enum ps_mode {
+    PS_MODE_ENFORCE = 1,
+    PS_MODE_AUDIT = 2,            /* judge, count "would deny", let pass */
+    PS_MODE_OPEN = 3,             /* let pass unjudged, learn: a container whose policy is not known yet */
+};
+
+enum ps_verdict {
+    PS_NONE = 0,                  /* nothing matched (a match); a thing noticed, no packet decided (a counter) */
+    PS_ALLOW = 1,
+    PS_DENY = 2,
+    PS_WOULD_DENY = 3,            /* audit mode */
+};
+
+enum ps_direction { PS_EGRESS = 0, PS_INGRESS = 1 };
+
+enum ps_hook {
+    PS_HOOK_NONE = 0,
+    PS_HOOK_EGRESS = 1,
+    PS_HOOK_INGRESS = 2,
+    PS_HOOK_CONNECT = 3,
+    PS_HOOK_SENDMSG = 4,
+    PS_HOOK_SOCK_CREATE = 5,
+    PS_HOOK_LSM = 6,
+    PS_HOOK_BIRTH = 7,
+};
+
+/* Why a verdict fell. The text names of the reasons are in PS_REASON_NAMES, one list for all. */
+enum ps_reason {
+    PS_R_NONE = 0,
+    /* allowed */
+    PS_R_CIDR = 1,                /* an allow rule's CIDR */
+    PS_R_LEARNED = 2,             /* an address learned for an allow rule's domain */
+    PS_R_DNS_QUERY = 3,           /* a query for an allowed name */
+    PS_R_DNS_SESSION = 4,         /* a TCP segment without data to or from a resolver's port 53 */
+    PS_R_LOOPBACK = 5,
+    PS_R_REPLY = 6,               /* an answer to what others opened to us */
+    PS_R_OPEN = 7,                /* mode open: birth verdict allow */
+    PS_R_INBOUND = 8,             /* ingress, allowed */
+    PS_R_DNS_ANSWER = 9,          /* ingress, matched a query */
+    PS_R_REVERSE_QUERY = 10,      /* PTR name of an address that may be reached */
+    /* denied: by policy */
+    PS_R_NO_RULE = 20,            /* default deny: no rule for this address and port */
+    PS_R_DENY_RULE = 21,
+    PS_R_NAME_NOT_ALLOWED = 22,
+    PS_R_NAME_DENIED = 23,
+    PS_R_RESOLVER = 24,           /* DNS to an address that is no resolver of the policy */
+    PS_R_INBOUND_DENIED = 25,
+    PS_R_LOOPBACK_DENIED = 26,
+    PS_R_BIRTH = 27,              /* born, and its policy is not known yet */
+    PS_R_UNBOUND = 28,            /* a row without a policy */
+    PS_R_REVERSE_NOT_ALLOWED = 29,
+    PS_R_REPLY_DENIED = 30,       /* a SYN+ACK although inbound is denied */
+    /* denied: packets that hide what they are */
+    PS_R_TRUNCATED = 40,          /* headers not all there */
+    PS_R_FRAGMENT = 41,
+    PS_R_IP_OPTIONS = 42,
+    PS_R_EXTENSION_HEADER = 43,
+    PS_R_PROTOCOL = 44,           /* an IP protocol that no rule can name */
+    PS_R_SOURCE_PORT = 45,        /* source port 53 */
+    PS_R_SOURCE_ADDRESS = 46,     /* a resolver's address as source */
+    PS_R_RAW_SOCKET = 47,
+    PS_R_SOCKET_FAMILY = 48,
+    PS_R_NOT_IP = 49,
+    /* denied: DNS messages */
+    PS_R_DNS_GSO = 60,            /* several datagrams in one buffer: only the first could be judged */
+    PS_R_DNS_SHORT = 61,
+    PS_R_DNS_RESPONSE = 62,       /* response bit set in a query */
+    PS_R_DNS_OPCODE = 63,
+    PS_R_DNS_QDCOUNT = 64,
+    PS_R_DNS_COUNTS = 65,         /* answers or authorities in a query, or more than one additional */
+    PS_R_DNS_LABEL = 66,          /* over 63 octets, compressed, or an octet that no host name has */
+    PS_R_DNS_NAME_LONG = 67,
+    PS_R_DNS_TRAILING = 68,       /* octets after the question that are no EDNS record */
+    PS_R_DNS_FRAMING = 69,        /* TCP: a segment is not a sequence of whole messages */
+    PS_R_DNS_CLASS = 70,          /* class is not IN */
+    /* denied: our own limits */
+    PS_R_SCRATCH = 80,
+    PS_R_QUERY_STORE = 81,        /* the query could not be recorded */
+    /* noticed (verdict none) */
+    PS_R_LEARNED_NEW = 100,       /* an address was learned */
+    PS_R_LEARNED_REFRESH = 101,
+    PS_R_LEARNED_PRIVATE = 102,   /* not learned: loopback, link-local, private, metadata, multicast */
+    PS_R_LEARNED_EVICTED = 103,   /* the container's oldest address made room */
+    PS_R_LEARNED_FULL = 104,      /* the map is full: not learned */
+    PS_R_NAMES_EVICTED = 105,     /* a name made room on an address that too many names share */
+    PS_R_QUERY_EVICTED = 106,
+    PS_R_ANSWER_UNMATCHED = 107,  /* no live query has this server, port, id, name and type */
+    PS_R_ANSWER_LOOPBACK = 108,   /* came over lo from a resolver that is not a loopback address */
+    PS_R_ANSWER_TRUNCATED = 109,  /* TC bit, or longer than is read */
+    PS_R_ANSWER_MALFORMED = 110,
+    PS_R_ANSWER_LATE = 111,
+    PS_R_ANSWER_FAILED = 112,     /* RCODE is not 0 */
+    PS_R_DOMAIN_EVICTED = 113,
+    PS_R_UDP_PEER_EVICTED = 114,
+    PS_R_COUNT = 115,
+};
+
+/* One list for every printer: X(enumerator without PS_R_, text name). Text names are API. */
+#define PS_REASON_NAMES(X)                                                                        \
+    X(NONE, "none") X(CIDR, "cidr") X(LEARNED, "learned") X(DNS_QUERY, "dns-query")               \
+    X(DNS_SESSION, "dns-session") X(LOOPBACK, "loopback") X(REPLY, "reply") X(OPEN, "open")       \
+    X(INBOUND, "inbound") X(DNS_ANSWER, "dns-answer") X(REVERSE_QUERY, "reverse-query")           \
+    X(NO_RULE, "no-rule") X(DENY_RULE, "deny-rule") X(NAME_NOT_ALLOWED, "name-not-allowed")       \
+    X(NAME_DENIED, "name-denied") X(RESOLVER, "resolver") X(INBOUND_DENIED, "inbound-denied")     \
+    X(LOOPBACK_DENIED, "loopback-denied") X(BIRTH, "birth") X(UNBOUND, "unbound")                 \
+    X(REVERSE_NOT_ALLOWED, "reverse-not-allowed") X(REPLY_DENIED, "reply-denied")                 \
+    X(TRUNCATED, "truncated") X(FRAGMENT, "fragment") X(IP_OPTIONS, "ip-options")                 \
+    X(EXTENSION_HEADER, "extension-header") X(PROTOCOL, "protocol")                               \
+    X(SOURCE_PORT, "source-port") X(SOURCE_ADDRESS, "source-address")                             \
+    X(RAW_SOCKET, "raw-socket") X(SOCKET_FAMILY, "socket-family") X(NOT_IP, "not-ip")             \
+    X(DNS_GSO, "dns-gso") X(DNS_SHORT, "dns-short") X(DNS_RESPONSE, "dns-response")               \
+    X(DNS_OPCODE, "dns-opcode") X(DNS_QDCOUNT, "dns-qdcount") X(DNS_COUNTS, "dns-counts")         \
+    X(DNS_LABEL, "dns-label") X(DNS_NAME_LONG, "dns-name-long") X(DNS_TRAILING, "dns-trailing")   \
+    X(DNS_FRAMING, "dns-framing") X(DNS_CLASS, "dns-class") X(SCRATCH, "scratch")                 \
+    X(QUERY_STORE, "query-store") X(LEARNED_NEW, "learned-new")                                   \
+    X(LEARNED_REFRESH, "learned-refresh") X(LEARNED_PRIVATE, "learned-private")                   \
+    X(LEARNED_EVICTED, "learned-evicted") X(LEARNED_FULL, "learned-full")                         \
+    X(NAMES_EVICTED, "names-evicted") X(QUERY_EVICTED, "query-evicted")                           \
+    X(ANSWER_UNMATCHED, "answer-unmatched") X(ANSWER_LOOPBACK, "answer-loopback")                 \
+    X(ANSWER_TRUNCATED, "answer-truncated") X(ANSWER_MALFORMED, "answer-malformed")               \
+    X(ANSWER_LATE, "answer-late") X(ANSWER_FAILED, "answer-failed")                               \
+    X(DOMAIN_EVICTED, "domain-evicted") X(UDP_PEER_EVICTED, "udp-peer-evicted")
+
+/* ---- the gate: one element, written by the daemon before anything is attached ---- */
+
+struct ps_gate {
+    __u32 abi_version;
+    __u32 level_mask;             /* bit n: some row stands at cgroup level n */
+    __u64 root_id;                /* cgroup id of the gate root */
+    __u32 root_level;
+    __u32 next_serial;            /* of rows; raised atomically by both sides */
+    __u64 hash_seed;              /* of names; random, made once, so that collisions cannot be prepared */
+    __u32 learned_per_slot;       /* caps of one container; a power of two each */
+    __u32 queries_per_slot;
+    __u32 udp_peers_per_slot;
+    __u32 domains_per_slot;
+    __u64 events_lost;            /* ring full; raised atomically */
+    __u64 counters_lost;          /* counter map full; raised atomically */
+    __u64 births_lost;            /* no free slot: the overflow slot was given */
+    __u64 scratch_lost;           /* no free scratch: a packet was denied */
+};
+PS_ASSERT_SIZE(ps_gate, 80);
+
+/* ---- identity ---- */
+
+/* containers: HASH cgroup id -> ps_row. */
+struct ps_row {
+    __u32 slot;
+    __u32 flags;                  /* PS_ROW_* */
+};
+PS_ASSERT_SIZE(ps_row, 8);
+enum ps_row_flags { PS_ROW_STRICT_ROOT = 1 }; /* cgroups made under it become containers of their own */
+
+/* slots: ARRAY, mmapable. The daemon flips a policy by one atomic 8-octet store to `binding`. */
+struct ps_slot {
+    __u64 binding;                /* PS_BINDING(generation, policy); 0 = unbound */
+    __u64 cgroup_id;
+    __u32 serial;                 /* of the row; tells a slot's tenants apart */
+    __u32 flags;                  /* PS_SLOT_* */
+    __u64 born_ns;
+};
+PS_ASSERT_SIZE(ps_slot, 32);
+enum ps_slot_flags {
+    PS_SLOT_USED = 1,
+    PS_SLOT_BORN = 2,             /* row written by the birth program */
+    PS_SLOT_DYING = 4,            /* cgroup removed, sockets may live */
+    PS_SLOT_RELEASED = 8,         /* last socket gone, row deleted: the daemon may reuse the slot */
+};
+#define PS_BINDING(generation, policy) (((__u64)(generation) << 32) | (__u16)(policy))
+#define PS_BINDING_POLICY(binding) ((__u16)(binding))
+#define PS_BINDING_GENERATION(binding) ((__u32)((binding) >> 32))
+
+/* birth: LPM trie, prefix of a path below the cgroup mount or of a cgroup's own name -> verdict. */
+struct ps_birth_key {
+    __u32 prefixlen;              /* bits of kind and text */
+    __u8 kind;                    /* PS_BIRTH_* */
+    __u8 text[PS_BIRTH_PATTERN_MAX];
+};
+PS_ASSERT_SIZE(ps_birth_key, 256);
+enum ps_birth_kind { PS_BIRTH_PATH = 1, PS_BIRTH_NAME = 2 };
+struct ps_birth {
+    __u16 policy;                 /* PS_POLICY_BIRTH_* */
+    __u16 pad;
+};
+PS_ASSERT_SIZE(ps_birth, 4);
+
+/* ---- policy ---- */
+
+/* policies: ARRAY by policy id; never changed while a binding names it. */
+struct ps_policy {
+    __u64 content_hash;           /* of the compiled image: equal hash, equal policy */
+    __u32 generation;             /* never used twice */
+    __u32 min_ttl_s;
+    __u8 mode;                    /* PS_MODE_* */
+    __u8 inbound;                 /* PS_ALLOW or PS_DENY */
+    __u8 loopback;                /* PS_ALLOW or PS_DENY */
+    __u8 resolvers_any;
+    __u8 default_reason;          /* PS_R_NO_RULE, or PS_R_BIRTH for the birth policies */
+    __u8 pad[3];
+};
+PS_ASSERT_SIZE(ps_policy, 24);
+
+/*
+ * names: LPM trie. `name` is lower-case ASCII, reversed as a string, dots kept: "moc.elpmaxe".
+ *   exact   example.com     "moc.elpmaxe" NUL   prefixlen (2 + n + 1) * 8
+ *   below   *.example.com   "moc.elpmaxe."      prefixlen (2 + n + 1) * 8
+ *   every   *               ""                  prefixlen 16
+ * A query is looked up as its reversed text and a NUL with the full prefixlen. The root name is "".
+ */
+struct ps_name_key {
+    __u32 prefixlen;
+    __u16 policy;
+    __u8 name[PS_NAME_MAX + 1];
+} __attribute__((packed));
+PS_ASSERT_SIZE(ps_name_key, 260);
+
+struct ps_cidr4_key {
+    __u32 prefixlen;              /* 16 + bits of the address */
+    __u16 policy;
+    __u8 address[4];
+} __attribute__((packed));
+PS_ASSERT_SIZE(ps_cidr4_key, 10);
+
+struct ps_cidr6_key {
+    __u32 prefixlen;
+    __u16 policy;
+    __u8 address[16];
+} __attribute__((packed));
+PS_ASSERT_SIZE(ps_cidr6_key, 22);
+
+/* What a name or an address stands for; the longest key's value already holds what covers it. */
+struct ps_match {
+    __u64 rule_set;               /* of the ports trie; 0 = none */
+    __u64 private_set;            /* the same for addresses that are private; 0 = such are not learned */
+    __u64 rule;                   /* the rule that decides `verdict` */
+    __u8 verdict;                 /* of the name asked for, or of the address as a whole: see compile.h */
+    __u8 pad[7];
+};
+PS_ASSERT_SIZE(ps_match, 32);
+
+/* ports: LPM trie, rule set + protocol + port prefix -> rule. ICMP and ICMPv6 have port 0. */
+struct ps_port_key {
+    __u32 prefixlen;              /* bits of rule_set, protocol and port_be that count */
+    __u64 rule_set;
+    __u8 protocol;                /* IPPROTO_* */
+    __u8 port_be[2];
+} __attribute__((packed));
+PS_ASSERT_SIZE(ps_port_key, 15);
+
+struct ps_port_rule {
+    __u64 rule;
+    __u8 verdict;                 /* PS_ALLOW or PS_DENY */
+    __u8 pad[7];
+};
+PS_ASSERT_SIZE(ps_port_rule, 16);
+
+/* resolvers: HASH -> __u8 1. */
+struct ps_resolver_key {
+    __u8 address[16];
+    __u16 policy;
+    __u16 pad;
+};
+PS_ASSERT_SIZE(ps_resolver_key, 20);
+
+/* ---- learned state, per container ---- */
+
+struct ps_address_key {
+    __u8 address[16];
+    __u32 slot;
+};
+PS_ASSERT_SIZE(ps_address_key, 20);
+
+struct ps_learned_name {
+    __u64 name_hash;              /* key into domains with the slot; 0 = free */
+    __u64 expires_ns;
+    __u64 rule_set;               /* of the generation below; 0 = the name is allowed no more */
+    __u32 generation;             /* older than the binding's: judge the name again */
+    __u32 pad;
+};
+PS_ASSERT_SIZE(ps_learned_name, 32);
+
+/* learned: HASH ps_address_key -> ps_learned. Entries are changed in place, field by field. */
+struct ps_learned {
+    struct ps_learned_name names[PS_NAMES_PER_ADDRESS];
+    __u32 ring_position;
+    __u32 is_private;
+};
+PS_ASSERT_SIZE(ps_learned, 264);
+
+/* domains: HASH, the text of names that taught an address, as in ps_name_key. */
+struct ps_domain_key {
+    __u64 name_hash;
+    __u32 slot;
+    __u32 pad;
+};
+PS_ASSERT_SIZE(ps_domain_key, 16);
+struct ps_domain {
+    __u32 ring_position;
+    __u16 pad;
+    __u16 length;
+    __u8 reversed[PS_NAME_MAX + 3];
+};
+PS_ASSERT_SIZE(ps_domain, 264);
+
+struct ps_query_key {
+    __u8 resolver[16];
+    __u32 slot;
+    __u16 local_port;
+    __u16 id;
+    __u8 protocol;
+    __u8 pad[3];
+};
+PS_ASSERT_SIZE(ps_query_key, 28);
+struct ps_query {
+    __u64 name_hash;
+    __u64 sent_ns;
+    __u64 rule_set;
+    __u64 private_set;
+    __u32 generation;
+    __u32 min_ttl_s;
+    __u32 ring_position;
+    __u16 type;
+    __u16 pad;
+};
+PS_ASSERT_SIZE(ps_query, 48);
+
+/* udp_peers: HASH, who opened a UDP conversation. */
+struct ps_udp_peer_key {
+    __u8 peer[16];
+    __u32 slot;
+    __u16 local_port;
+    __u16 peer_port;
+};
+PS_ASSERT_SIZE(ps_udp_peer_key, 24);
+struct ps_udp_peer {
+    __u64 last_ns;                /* last packet of the side that opened it */
+    __u32 ring_position;
+    __u32 opened_by_us;           /* 1: answers of the peer give it no right to be answered */
+};
+PS_ASSERT_SIZE(ps_udp_peer, 16);
+
+/* rings: HASH {map, slot, position} -> the key that stands there, so that a container's oldest goes first. */
+enum ps_ring_kind { PS_RING_LEARNED = 1, PS_RING_QUERIES = 2, PS_RING_UDP_PEERS = 3, PS_RING_DOMAINS = 4 };
+struct ps_ring_key {
+    __u32 slot;
+    __u32 position;
+    __u32 kind;
+};
+PS_ASSERT_SIZE(ps_ring_key, 12);
+struct ps_ring_entry {
+    __u8 key[32];
+};
+PS_ASSERT_SIZE(ps_ring_entry, 32);
+/* heads: ARRAY by slot: how often each of the container's rings was written. */
+struct ps_heads {
+    __u32 head[8];                /* by ps_ring_kind */
+};
+PS_ASSERT_SIZE(ps_heads, 32);
+
+/* sockets: SK_STORAGE, TCP only. */
+struct ps_socket {
+    __u64 binding;                /* the verdict holds while the slot has this binding and serial */
+    __u64 rule;
+    __u64 name_hash;              /* the learned name that allowed the flow, 0 if a CIDR did */
+    __u32 slot;
+    __u32 serial;
+    __u8 verdict;
+    __u8 reason;
+    __u8 accepted;                /* others opened it */
+    __u8 pad[5];
+};
+PS_ASSERT_SIZE(ps_socket, 40);
+
+/* ---- what leaves the kernel ---- */
+
+/* counters: PERCPU_HASH -> ps_counter. */
+struct ps_counter_key {
+    __u64 rule;                   /* 0 = no rule */
+    __u32 slot;
+    __u8 direction;
+    __u8 verdict;
+    __u8 reason;
+    __u8 pad;
+};
+PS_ASSERT_SIZE(ps_counter_key, 16);
+struct ps_counter {
+    __u64 packets;                /* of a noticed thing: how often */
+    __u64 bytes;                  /* IP octets, every segment's headers counted */
+};
+PS_ASSERT_SIZE(ps_counter, 16);
+
+enum ps_event_kind { PS_EVENT_DENIED = 1, PS_EVENT_BORN = 2, PS_EVENT_DYING = 3, PS_EVENT_RELEASED = 4 };
+struct ps_event {
+    __u64 time_ns;
+    __u64 cgroup_id;
+    __u64 rule;
+    __u32 slot;
+    __u32 serial;
+    __u32 generation;             /* of the policy that judged */
+    __u32 length;                 /* IP octets */
+    __u8 kind;
+    __u8 hook;
+    __u8 direction;
+    __u8 verdict;
+    __u8 reason;
+    __u8 protocol;
+    __u16 query_type;
+    __u16 local_port;
+    __u16 remote_port;
+    __u8 local[16];
+    __u8 remote[16];
+    __u16 name_length;
+    __u8 name[PS_NAME_MAX + 1];   /* denied: the name asked for, reversed as in ps_name_key; born: path's end */
+};
+PS_ASSERT_SIZE(ps_event, 344);
+
+#undef PS_ASSERT_SIZE
+#undef PS_ASSERT_OFFSET
+#ifdef __cplusplus
+} // namespace penstock::abi
+#endif
