@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * All maps. Each is pinned under its name by the loader; sizes are the largest the daemon will ask for and
+ * may be lowered before loading. Nothing here is per program.
+ */
+#pragma once
+
+#include "abi.h"
+#include <bpf/bpf_helpers.h>
+
+/* One element: what the daemon says about the machine, and what both sides count. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct ps_gate);
+} gate SEC(".maps");
+
+/* ---- identity ---- */
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 65536); /* more than slots: rows of the dying point to PS_SLOT_GONE */
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u64);
+    __type(value, struct ps_row);
+} containers SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PS_SLOTS);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __type(key, __u32);
+    __type(value, struct ps_slot);
+} slots SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_STACK);
+    __uint(max_entries, PS_SLOTS);
+    __uint(value_size, sizeof(__u32));
+} free_slots SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(max_entries, 256);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ps_birth_key);
+    __type(value, struct ps_birth);
+} birth SEC(".maps");
+
+/* ---- policy ---- */
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PS_POLICIES);
+    __type(key, __u32);
+    __type(value, struct ps_policy);
+} policies SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(max_entries, 4194304);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ps_name_key);
+    __type(value, struct ps_match);
+} names SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(max_entries, 1048576);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ps_cidr4_key);
+    __type(value, struct ps_match);
+} cidrs4 SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(max_entries, 1048576);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ps_cidr6_key);
+    __type(value, struct ps_match);
+} cidrs6 SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(max_entries, 1048576);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ps_port_key);
+    __type(value, struct ps_port_rule);
+} ports SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 131072);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ps_resolver_key);
+    __type(value, __u8);
+} resolvers SEC(".maps");
+
+/* ---- learned state: capped per container by `rings`, so no container evicts another's ---- */
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 1048576);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ps_address_key);
+    __type(value, struct ps_learned);
+} learned SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 1048576);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ps_domain_key);
+    __type(value, struct ps_domain);
+} domains SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 1048576);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ps_query_key);
+    __type(value, struct ps_query);
+} queries SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 1048576);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ps_udp_peer_key);
+    __type(value, struct ps_udp_peer);
+} udp_peers SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 4194304);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ps_ring_key);
+    __type(value, struct ps_ring_entry);
+} rings SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PS_SLOTS);
+    __type(key, __u32);
+    __type(value, struct ps_heads);
+} heads SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct ps_socket);
+} sockets SEC(".maps");
+
+/* ---- what leaves the kernel ---- */
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+    __uint(max_entries, 1048576);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ps_counter_key);
+    __type(value, struct ps_counter);
+} counters SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 4194304);
+} events SEC(".maps");
