@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an application in a container sees: errno and microseconds of ordinary socket calls.
+
+Runs inside the container as an agent: one JSON request a line on stdin ({"op": name, ...arguments}), one JSON answer a line on
+stdout. Knows nothing of Penstock. Every op is a function below; its keyword arguments are the request's fields.
+"""
+import errno
+import json
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import dns  # noqa: E402
+
+
+class Clock:
+    def __init__(self):
+        self.start = time.perf_counter_ns()
+
+    def us(self) -> float:
+        return (time.perf_counter_ns() - self.start) / 1000
+
+
+def name_of(error: OSError) -> str:
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return "timeout"
+    return errno.errorcode.get(error.errno, str(error.errno))
+
+
+def family_of(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def resolve(name: str, family: int = 0) -> dict:
+    """getaddrinfo: what every program does. error is the EAI_ name."""
+    clock = Clock()
+    try:
+        found = socket.getaddrinfo(name, None, {0: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}[family],
+                                   socket.SOCK_STREAM)
+        return {"error": None, "us": clock.us(), "addresses": sorted({entry[4][0] for entry in found})}
+    except socket.gaierror as error:
+        names = {getattr(socket, n): n for n in dir(socket) if n.startswith("EAI_")}
+        return {"error": names.get(error.errno, str(error.errno)), "us": clock.us(), "addresses": []}
+
+
+def exchange(server: str, message: str, port: int = 53, local_port: int = 0, timeout: float = 2, wait: bool = True,
+             connect: bool = False, answers: int = 1, options: list = ()) -> dict:
+    """One UDP datagram (hex) out and, if `wait`, up to `answers` back. error is the send's errno or None."""
+    with socket.socket(family_of(server), socket.SOCK_DGRAM) as sock:
+        sock.settimeout(timeout)
+        for level, option, value in options:
+            sock.setsockopt(level, option, value)
+        if local_port:
+            sock.bind(("", local_port))
+        clock = Clock()
+        try:
+            if connect:
+                sock.connect((server, port))
+                sock.send(bytes.fromhex(message))
+            else:
+                sock.sendto(bytes.fromhex(message), (server, port))
+        except OSError as error:
+            return {"error": name_of(error), "us": clock.us(), "replies": []}
+        sent_us, replies = clock.us(), []
+        while wait and len(replies) < answers:
+            try:
+                data, peer = sock.recvfrom(65535)
+                replies.append({"from": peer[0], "port": peer[1], "hex": data.hex()})
+            except OSError:
+                break
+        return {"error": None, "us": sent_us, "replies": replies, "local_port": sock.getsockname()[1]}
+
+
+def query(server: str, name: str, type: int = dns.A, id: int = 0x1234, edns: bool = False, **rest) -> dict:
+    """A well-formed query and its read answer."""
+    seen = exchange(server, dns.query(id, name, type, edns=edns).hex(), **rest)
+    for reply in seen["replies"]:
+        reply.update(dns.read_answer(bytes.fromhex(reply["hex"])))
+    seen["addresses"] = [a for reply in seen["replies"] for a in reply["addresses"]]
+    return seen
+
+
+def query_tcp(server: str, segments: list, port: int = 53, timeout: float = 2) -> dict:
+    """Writes each hex string as a segment of its own over one connection; reads one message."""
+    with socket.socket(family_of(server), socket.SOCK_STREAM) as sock:
+        sock.settimeout(timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        clock, stage = Clock(), "connect"
+        try:
+            sock.connect((server, port))
+            stage = "send"
+            for segment in segments:
+                sock.sendall(bytes.fromhex(segment))
+            stage = "receive"
+            data = sock.recv(2)
+            while data and (len(data) < 2 or len(data) < 2 + struct.unpack(">H", data[:2])[0]):
+                more = sock.recv(65535)
+                if not more:
+                    break
+                data += more
+            found = dns.read_answer(data[2:]) if len(data) > 14 else {"addresses": []}
+            return {"error": None, "us": clock.us(), "octets": len(data), **found}
+        except OSError as error:
+            return {"error": name_of(error), "stage": stage, "us": clock.us(), "addresses": []}
+
+
+def connect(address: str, port: int, timeout: float = 3) -> dict:
+    with socket.socket(family_of(address), socket.SOCK_STREAM) as sock:
+        sock.settimeout(timeout)
+        clock = Clock()
+        try:
+            sock.connect((address, port))
+            return {"error": None, "us": clock.us()}
+        except OSError as error:
+            return {"error": name_of(error), "us": clock.us()}
+
+
+def http(address: str, port: int, path: str = "/", host: str = "-", timeout: float = 3) -> dict:
+    with socket.socket(family_of(address), socket.SOCK_STREAM) as sock:
+        sock.settimeout(timeout)
+        clock = Clock()
+        try:
+            sock.connect((address, port))
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            data = b""
+            while chunk := sock.recv(65536):
+                data += chunk
+            head, _, body = data.partition(b"\r\n\r\n")
+            return {"error": None, "us": clock.us(), "status": int(head.split()[1]), "octets": len(body),
+                    "body": body[:200].decode("latin-1")}
+        except OSError as error:
+            return {"error": name_of(error), "us": clock.us()}
+
+
+def udp(address: str, port: int, octets: int = 16, timeout: float = 2) -> dict:
+    seen = exchange(address, "55" * octets, port=port, timeout=timeout)
+    return {"error": seen["error"], "us": seen["us"], "answered": bool(seen["replies"])}
+
+
+def make_socket(family: int, type: int, protocol: int = 0) -> dict:
+    clock = Clock()
+    try:
+        socket.socket(family, type, protocol).close()
+        return {"error": None, "us": clock.us()}
+    except OSError as error:
+        return {"error": name_of(error), "us": clock.us()}
+
+
+class Stream:
+    """A download in a thread: octets so far and how it ended."""
+
+    def __init__(self, address: str, port: int, path: str):
+        self.octets, self.error, self.sent_error = 0, None, None
+        self.sock = socket.socket(family_of(address), socket.SOCK_STREAM)
+        self.sock.settimeout(10)
+        self.sock.connect((address, port))
+        self.sock.sendall(f"GET {path} HTTP/1.1\r\nHost: -\r\n\r\n".encode())
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self) -> None:
+        try:
+            while chunk := self.sock.recv(65536):
+                self.octets += len(chunk)
+            self.error = "closed"
+        except OSError as error:
+            self.error = name_of(error)
+
+
+STREAMS: dict[str, Stream] = {}
+
+
+def stream_open(key: str, address: str, port: int, path: str = "/stream") -> dict:
+    clock = Clock()
+    try:
+        STREAMS[key] = Stream(address, port, path)
+        return {"error": None, "us": clock.us()}
+    except OSError as error:
+        return {"error": name_of(error), "us": clock.us()}
+
+
+def stream_status(key: str) -> dict:
+    return {"octets": STREAMS[key].octets, "error": STREAMS[key].error}
+
+
+def stream_send(key: str) -> dict:
+    """Writes on the open connection: what a program learns when the policy has cut it."""
+    clock = Clock()
+    try:
+        STREAMS[key].sock.send(b"x")
+        return {"error": None, "us": clock.us()}
+    except OSError as error:
+        return {"error": name_of(error), "us": clock.us()}
+
+
+def stream_close(key: str) -> dict:
+    STREAMS.pop(key).sock.close()
+    return {"error": None}
+
+
+def listen(port: int) -> dict:
+    """An HTTP-less server: accepts, sends one line, closes. v4 and v6."""
+    server = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+
+    def serve() -> None:
+        while True:
+            peer, _ = server.accept()
+            with peer:
+                try:
+                    peer.recv(65536)
+                    peer.sendall(b"HTTP/1.1 200 OK\r\n\r\ninside\n")
+                except OSError:
+                    continue
+    threading.Thread(target=serve, daemon=True).start()
+    return {"error": None}
+
+
+def batch(ops: list) -> dict:
+    return {"error": None, "results": [call(dict(op)) for op in ops]}
+
+
+OPS = {f.__name__: f for f in (resolve, exchange, query, query_tcp, connect, http, udp, make_socket, stream_open,
+                               stream_status, stream_send, stream_close, listen, batch)}
+
+
+def call(request: dict) -> dict:
+    op = request.pop("op")
+    try:
+        return OPS[op](**request)
+    except OSError as error:
+        return {"error": name_of(error), "stage": "setup"}
+
+
+def main() -> None:
+    print(json.dumps({"ready": os.getpid()}), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(call(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
