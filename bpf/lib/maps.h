@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * All maps. Each is pinned under its name by the loader; sizes are the largest the daemon will ask for and
- * may be lowered before loading. Nothing here is per program.
+ * may be lowered before loading. Nothing here is per program. The definitions are weak because each object
+ * that is linked into the one skeleton carries them.
  */
 #pragma once
 
 #include "abi.h"
+#include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
 /* One element: what the daemon says about the machine, and what both sides count. */
@@ -14,17 +16,17 @@ struct {
     __uint(max_entries, 1);
     __type(key, __u32);
     __type(value, struct ps_gate);
-} gate SEC(".maps");
+} gate SEC(".maps") __weak;
 
 /* ---- identity ---- */
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 65536); /* more than slots: rows of the dying point to PS_SLOT_GONE */
+    __uint(max_entries, 32768); /* more than slots: rows of the dying point to PS_SLOT_GONE */
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, __u64);
     __type(value, struct ps_row);
-} containers SEC(".maps");
+} containers SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -32,13 +34,13 @@ struct {
     __uint(map_flags, BPF_F_MMAPABLE);
     __type(key, __u32);
     __type(value, struct ps_slot);
-} slots SEC(".maps");
+} slots SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_STACK);
     __uint(max_entries, PS_SLOTS);
     __uint(value_size, sizeof(__u32));
-} free_slots SEC(".maps");
+} free_slots SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -46,7 +48,7 @@ struct {
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_birth_key);
     __type(value, struct ps_birth);
-} birth SEC(".maps");
+} birth SEC(".maps") __weak;
 
 /* ---- policy ---- */
 
@@ -55,7 +57,7 @@ struct {
     __uint(max_entries, PS_POLICIES);
     __type(key, __u32);
     __type(value, struct ps_policy);
-} policies SEC(".maps");
+} policies SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -63,7 +65,7 @@ struct {
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_name_key);
     __type(value, struct ps_match);
-} names SEC(".maps");
+} names SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -71,7 +73,7 @@ struct {
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_cidr4_key);
     __type(value, struct ps_match);
-} cidrs4 SEC(".maps");
+} cidrs4 SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -79,7 +81,7 @@ struct {
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_cidr6_key);
     __type(value, struct ps_match);
-} cidrs6 SEC(".maps");
+} cidrs6 SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -87,83 +89,83 @@ struct {
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_port_key);
     __type(value, struct ps_port_rule);
-} ports SEC(".maps");
+} ports SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 131072);
+    __uint(max_entries, 65536);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_resolver_key);
     __type(value, __u8);
-} resolvers SEC(".maps");
+} resolvers SEC(".maps") __weak;
 
 /* ---- learned state: capped per container by `rings`, so no container evicts another's ---- */
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 1048576);
+    __uint(max_entries, 131072);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_address_key);
     __type(value, struct ps_learned);
-} learned SEC(".maps");
+} learned SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 1048576);
+    __uint(max_entries, 131072);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_domain_key);
     __type(value, struct ps_domain);
-} domains SEC(".maps");
+} domains SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 1048576);
+    __uint(max_entries, 65536);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_query_key);
     __type(value, struct ps_query);
-} queries SEC(".maps");
+} queries SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 1048576);
+    __uint(max_entries, 131072);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_udp_peer_key);
     __type(value, struct ps_udp_peer);
-} udp_peers SEC(".maps");
+} udp_peers SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 4194304);
+    __uint(max_entries, 524288);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_ring_key);
     __type(value, struct ps_ring_entry);
-} rings SEC(".maps");
+} rings SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, PS_SLOTS);
     __type(key, __u32);
     __type(value, struct ps_heads);
-} heads SEC(".maps");
+} heads SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_SK_STORAGE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, int);
     __type(value, struct ps_socket);
-} sockets SEC(".maps");
+} sockets SEC(".maps") __weak;
 
 /* ---- what leaves the kernel ---- */
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-    __uint(max_entries, 1048576);
+    __uint(max_entries, 131072);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_counter_key);
     __type(value, struct ps_counter);
-} counters SEC(".maps");
+} counters SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, 4194304);
-} events SEC(".maps");
+} events SEC(".maps") __weak;

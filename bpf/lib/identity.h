@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Whose packet is it: from a socket or a task to the container's slot and policy. The nearest row among the
+ * cgroup and its ancestors counts; `level_mask` names the depths at which rows stand, so that most walks are one or
+ * two look-ups. No row: not ours.
+ */
+#pragma once
+
+#include "lib/maps.h"
+#include "lib/cursor.h"
+
+struct identity {
+    __u32 slot;
+    __u32 serial;
+    __u64 binding;
+    __u64 cgroup_id;
+    const struct ps_policy *policy; /* of the binding; never null */
+};
+
+static __always_inline struct ps_gate *identity__gate(void)
+{
+    __u32 zero = 0;
+
+    return bpf_map_lookup_elem(&gate, &zero);
+}
+
+/* The slot's present binding. An unbound slot has policy 0, whose mode of 0 denies. */
+static __always_inline int identity__of_slot(struct identity *me, __u32 slot)
+{
+    const struct ps_slot *row = bpf_map_lookup_elem(&slots, &slot);
+    __u32 policy;
+
+    if (!row)
+        return 0;
+    me->slot = slot;
+    me->serial = row->serial;
+    me->binding = *(volatile const __u64 *)&row->binding;
+    me->cgroup_id = row->cgroup_id;
+    policy = PS_BINDING_POLICY(me->binding);
+    me->policy = bpf_map_lookup_elem(&policies, &policy);
+    return me->policy != 0;
+}
+
+/* Index of the highest bit set; mask is not 0. */
+static __always_inline __u32 identity__deepest(__u32 mask)
+{
+    __u32 n = 0;
+
+    if (mask >> 16) { n += 16; mask >>= 16; }
+    if (mask >> 8) { n += 8; mask >>= 8; }
+    if (mask >> 4) { n += 4; mask >>= 4; }
+    if (mask >> 2) { n += 2; mask >>= 2; }
+    return n + (mask >> 1);
+}
+
+/* 1 and `me` filled, or 0 when no row stands above the packet's socket. A packet without a socket has none. */
+static __always_inline int identity__of_packet(struct identity *me, struct __sk_buff *skb)
+{
+    const struct ps_gate *g = identity__gate();
+    __u32 mask = g ? g->level_mask : 0;
+
+    for (int i = 0; i < PS_LEVELS && mask; i++) {
+        __u32 level = identity__deepest(mask);
+        __u64 id = bpf_skb_ancestor_cgroup_id(skb, level);
+        const struct ps_row *row = id ? bpf_map_lookup_elem(&containers, &id) : 0;
+
+        if (row)
+            return identity__of_slot(me, row->slot);
+        mask &= ~(1U << (level & 31));
+    }
+    return 0;
+}
+
+/* The same for the calling task: the sockaddr, socket and LSM hooks. */
+static __always_inline int identity__of_task(struct identity *me)
+{
+    const struct ps_gate *g = identity__gate();
+    __u32 mask = g ? g->level_mask : 0;
+
+    for (int i = 0; i < PS_LEVELS && mask; i++) {
+        __u32 level = identity__deepest(mask);
+        __u64 id = bpf_get_current_ancestor_cgroup_id(level);
+        const struct ps_row *row = id ? bpf_map_lookup_elem(&containers, &id) : 0;
+
+        if (row)
+            return identity__of_slot(me, row->slot);
+        mask &= ~(1U << (level & 31));
+    }
+    return 0;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Look-ups: names, addresses, ports, learned addresses, resolvers. Each answers what the maps say; what
+ * follows from it is verdict.h's.
+ */
+#pragma once
+
+#include "lib/account.h"
+#include "lib/packet.h"
+#include "lib/scratch.h"
+
+/* The best answer so far for a flow: any deny beats every allow, the first of each kind counts. */
+struct finding {
+    __u64 rule;
+    __u64 name_hash;              /* the learned name behind it, 0 for a CIDR */
+    __u8 verdict;
+};
+
+static __always_inline const struct ps_match *match__address(const union ps_address *a, __u16 policy)
+{
+    if (address__is_v4(a)) {
+        struct ps_cidr4_key key = {.prefixlen = 16 + 32, .policy = policy};
+
+        __builtin_memcpy(key.address, &a->words[3], 4);
+        return bpf_map_lookup_elem(&cidrs4, &key);
+    } else {
+        struct ps_cidr6_key key = {.prefixlen = 16 + 128, .policy = policy};
+
+        __builtin_memcpy(key.address, a->octets, 16);
+        return bpf_map_lookup_elem(&cidrs6, &key);
+    }
+}
+
+static __always_inline int match__is_resolver(const union ps_address *a, const struct ps_policy *p, __u16 policy)
+{
+    struct ps_resolver_key key = {.policy = policy};
+
+    if (p->resolvers_any)
+        return 1;
+    __builtin_memcpy(key.address, a->octets, 16);
+    return bpf_map_lookup_elem(&resolvers, &key) != 0;
+}
+
+/* Adds what a rule set says of a protocol and port. */
+static __always_inline void match__port(struct finding *best, __u64 rule_set, __u8 protocol, __u16 port,
+                                        __u64 name_hash)
+{
+    struct ps_port_key key = {.prefixlen = 64 + 8 + 16, .rule_set = rule_set, .protocol = protocol,
+                              .port_be = {(__u8)(port >> 8), (__u8)port}};
+    const struct ps_port_rule *found;
+
+    if (!rule_set)
+        return;
+    found = bpf_map_lookup_elem(&ports, &key);
+    if (!found || best->verdict == PS_DENY)
+        return;
+    if (found->verdict == PS_DENY || best->verdict == PS_NONE) {
+        best->verdict = found->verdict;
+        best->rule = found->rule;
+        best->name_hash = name_hash;
+    }
+}
+
+/* Looks the name in the scratch's key area up under `policy`; fills `match`. The query's verdict: ps_verdict. */
+PS_GLOBAL int match__name(__u32 index, __u32 policy)
+{
+    struct scratch *s = scratch__at(index);
+    const struct ps_match *found;
+    __u32 length, bits;
+    __u8 *key;
+
+    if (!s)
+        return PS_NONE;
+    length = s->name_length;
+    if (length > PS_NAME_MAX)
+        return PS_NONE;
+    PS_BARRIER(length);
+    length &= 0xff;
+    bits = (2 + length + 1) * 8;
+    key = s->name + (PS_NAME_END - PS_KEY_HEADER - length);
+    key[0] = (__u8)bits;          /* by octets: the key stands at any alignment */
+    key[1] = (__u8)(bits >> 8);
+    key[2] = 0;
+    key[3] = 0;
+    key[4] = (__u8)policy;
+    key[5] = (__u8)(policy >> 8);
+    found = bpf_map_lookup_elem(&names, key);
+    if (!found) {
+        __builtin_memset(&s->match, 0, sizeof(s->match));
+        return PS_NONE;
+    }
+    s->match = *found;
+    return s->match.verdict;
+}
+
+/*
+ * The rule set that a learned name has under the present policy, 0 when the name is allowed no more or its text is
+ * gone. Overwrites the scratch's name.
+ */
+PS_GLOBAL __u64 match__judge_again(__u32 index, __u32 slot, __u64 name_hash, __u32 policy, __u32 is_private)
+{
+    struct ps_domain_key key = {.name_hash = name_hash, .slot = slot};
+    const struct ps_domain *domain = bpf_map_lookup_elem(&domains, &key);
+    struct scratch *s = scratch__at(index);
+    __u32 length;
+    __u8 *to;
+
+    if (!s || !domain)
+        return 0;
+    length = domain->length;
+    if (length > PS_NAME_MAX)
+        return 0;
+    PS_BARRIER(length);
+    length &= 0xff;
+    s->name_length = length;
+    to = s->name + (PS_NAME_END - length);
+    /* Whole text and the 0s behind it: what comes after NAME_END must stay 0. */
+    for (__u32 i = 0; i < PS_NAME_MAX; i++) {
+        if (i >= length)
+            break;
+        to[i] = domain->reversed[i];
+    }
+    if (match__name(index, policy) != PS_ALLOW)
+        return 0;
+    return is_private ? s->match.private_set : s->match.rule_set;
+}
+
+/* An entry's rule set now: what it holds, or judged again after a change of policy. */
+static __always_inline __u64 match__learned_set(struct ps_learned *l, struct ps_learned_name *n, __u32 index,
+                                                const struct identity *me)
+{
+    __u32 generation = PS_BINDING_GENERATION(me->binding);
+    __u64 set;
+
+    if (n->generation == generation)
+        return n->rule_set;
+    set = match__judge_again(index, me->slot, n->name_hash, PS_BINDING_POLICY(me->binding), l->is_private);
+    n->rule_set = set;
+    n->generation = generation;
+    return set;
+}
+
+static __always_inline struct ps_learned *match__learned(const union ps_address *a, __u32 slot)
+{
+    struct ps_address_key key = {.slot = slot};
+
+    __builtin_memcpy(key.address, a->octets, 16);
+    return bpf_map_lookup_elem(&learned, &key);
+}
+
+/*
+ * Adds what the names learned for the flow's address say. Expired names count only for the flow that is open under
+ * them (`open_name`).
+ */
+static __always_inline void match__learned_names(struct finding *best, const struct flow *f, __u32 index,
+                                                 const struct identity *me, __u64 open_name)
+{
+    struct ps_learned *l = match__learned(&f->remote, me->slot);
+    __u64 now = bpf_ktime_get_ns();
+
+    if (!l)
+        return;
+    for (__u32 i = 0; i < PS_NAMES_PER_ADDRESS; i++) {
+        struct ps_learned_name *n = &l->names[i];
+        __u64 hash = n->name_hash;
+
+        if (!hash || (n->expires_ns <= now && hash != open_name))
+            continue;
+        match__port(best, match__learned_set(l, n, index, me), f->protocol, f->remote_port, hash);
+    }
+}
+
+/* Is some name learned for the address still allowed? For reverse look-ups. */
+static __always_inline int match__is_learned(const union ps_address *a, __u32 index, const struct identity *me)
+{
+    struct ps_learned *l = match__learned(a, me->slot);
+    __u64 now = bpf_ktime_get_ns();
+
+    if (!l)
+        return 0;
+    for (__u32 i = 0; i < PS_NAMES_PER_ADDRESS; i++) {
+        struct ps_learned_name *n = &l->names[i];
+
+        if (n->name_hash && n->expires_ns > now && match__learned_set(l, n, index, me))
+            return 1;
+    }
+    return 0;
+}

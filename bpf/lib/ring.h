@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What bounds a container's learned state: a ring of keys per container and map. A new entry takes the next
+ * place; the key that stood there is the container's oldest, and its owner deletes it. So a container that floods
+ * a map evicts its own rows and nobody else's.
+ */
+#pragma once
+
+#include "lib/scratch.h"
+#include "lib/maps.h"
+
+#define PS_RING_FAILED (-1)
+
+/*
+ * Puts the key in the scratch's `ring` into the ring's next place. Gives the place, or PS_RING_FAILED. With bit
+ * PS_RING_EVICTS set, `ring` now holds the key that stood there.
+ */
+#define PS_RING_EVICTS 0x40000000
+#define PS_RING_PLACE(position) ((__u32)(position) & 0x3fffffff)
+
+PS_GLOBAL __s32 ring__push(__u32 index, __u32 slot, __u32 kind, __u32 cap)
+{
+    struct scratch *s = scratch__at(index);
+    struct ps_heads *h = bpf_map_lookup_elem(&heads, &slot);
+    struct ps_ring_key key = {.slot = slot, .kind = kind};
+    struct ps_ring_entry old = {};
+    struct ps_ring_entry *stands;
+    __s32 evicts = 0;
+
+    if (!s || !h || !cap)
+        return PS_RING_FAILED;
+    key.position = __sync_fetch_and_add(&h->head[kind & 7], 1) & (cap - 1) & 0x3fffffff;
+    stands = bpf_map_lookup_elem(&rings, &key);
+    if (stands) {
+        old = *stands;
+        evicts = PS_RING_EVICTS;
+    }
+    if (bpf_map_update_elem(&rings, &key, &s->ring, BPF_ANY))
+        return PS_RING_FAILED;
+    s->ring = old;
+    return (__s32)key.position | evicts;
+}

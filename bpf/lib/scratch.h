@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Room for what is too large for the stack. A per-CPU element alone is not private: cgroup_skb programs are
+ * preemptible and nest (facts: pitfall 1), so each run claims one of PS_SCRATCH_SLOTS by an atomic bit and
+ * gives it back at its end. Global functions take the claimed index and look the element up again.
+ */
+#pragma once
+
+#include "lib/address.h"
+
+/* The reversed name is written downwards from NAME_END; 0s follow it, the key's header stands before it. */
+#define PS_NAME_END 264
+#define PS_KEY_HEADER 6
+
+struct scratch {
+    __u8 message[PS_ANSWER_MAX];
+    __u8 name[PS_NAME_END + 264];     /* see above */
+    __u32 name_length;                /* octets of the text */
+    __u32 message_length;             /* octets of `message` that are the message's */
+    __u64 name_hash;
+    __u16 id;
+    __u16 type;
+    __u16 answers;
+    __u8 rcode;
+    __u8 truncated;
+    struct ps_match match;            /* of the name */
+    union ps_address address;         /* of a reverse name, or of a record */
+    /* one record of an answer */
+    __u32 record_data;                /* offset */
+    __u32 record_ttl;
+    __u16 record_type;
+    __u16 record_length;
+    /* the query an answer belongs to */
+    struct ps_query query;
+    struct ps_query_key query_key;
+    __u32 slot;
+    struct ps_ring_entry ring;        /* in: the key that takes a place; out: the key that stood there */
+    struct ps_learned blank_learned;
+    struct ps_domain domain;
+};
+
+#define PS_MESSAGE_MASK (PS_ANSWER_MAX - 1)
+_Static_assert((PS_ANSWER_MAX & PS_MESSAGE_MASK) == 0, "the mask needs a power of two");
+
+#ifdef PS_HOST
+struct scratch *scratch__at(__u32 index);
+#else
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, PS_SCRATCH_SLOTS);
+    __type(key, __u32);
+    __type(value, struct scratch);
+} scratches SEC(".maps") __weak;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u64);
+} scratch_busy SEC(".maps") __weak;
+
+#define PS_SCRATCH_NONE 0xffffffff
+
+static __always_inline struct scratch *scratch__at(__u32 index)
+{
+    return bpf_map_lookup_elem(&scratches, &index);
+}
+
+/* PS_SCRATCH_NONE when programs nest deeper than there are slots: the caller denies. */
+static __always_inline __u32 scratch__claim(void)
+{
+    __u32 zero = 0;
+    __u64 *busy = bpf_map_lookup_elem(&scratch_busy, &zero);
+
+    if (!busy)
+        return PS_SCRATCH_NONE;
+    for (__u32 i = 0; i < PS_SCRATCH_SLOTS; i++) {
+        __u64 bit = 1ULL << i;
+
+        if (!(__sync_fetch_and_or(busy, bit) & bit))
+            return i;
+    }
+    return PS_SCRATCH_NONE;
+}
+
+static __always_inline void scratch__release(__u32 index)
+{
+    __u32 zero = 0;
+    __u64 *busy = bpf_map_lookup_elem(&scratch_busy, &zero);
+
+    if (busy && index < PS_SCRATCH_SLOTS)
+        __sync_fetch_and_and(busy, ~(1ULL << index));
+}
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Early errors: connect() of TCP and sendmsg() of unconnected UDP fail in microseconds with EPERM instead of
+ * hanging. These hooks see the address before NAT, but know only the calling task: they refuse what the rules
+ * refuse and leave the rest to the egress hook. A UDP connect() sends nothing and is how resolvers sort addresses, so
+ * it is not judged: the first send is. In audit and open mode the packet hook alone counts.
+ */
+#include "lib/verdict.h"
+#include <bpf/bpf_endian.h>
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+#define ATTEMPT_REFUSE 0
+#define ATTEMPT_PASS 1
+#define PS_SOCK_STREAM 1
+#define PS_SOCK_DGRAM 2
+
+static __always_inline int sockaddr__judge(struct flow *f, struct identity *me)
+{
+    struct decision d = {};
+    int pass = ATTEMPT_PASS;
+
+    f->direction = PS_EGRESS;
+    d.scratch = scratch__claim();
+    if (d.scratch == PS_SCRATCH_NONE)
+        return ATTEMPT_PASS;      /* the egress hook judges, and denies if it has no scratch either */
+    verdict__attempt(&d, f, me);
+    if (d.verdict == PS_DENY) {
+        account__add(me->slot, d.rule, PS_EGRESS, d.verdict, d.reason, 1, 0);
+        event__denied(me, f, d.rule, d.verdict, d.reason, PS_SCRATCH_NONE);
+        pass = ATTEMPT_REFUSE;
+    }
+    scratch__release(d.scratch);
+    return pass;
+}
+
+static __always_inline int sockaddr__is_ours(struct identity *me)
+{
+    return identity__of_task(me) && me->policy->mode != PS_MODE_AUDIT && me->policy->mode != PS_MODE_OPEN;
+}
+
+static __always_inline int sockaddr__v4(struct bpf_sock_addr *ctx, __u8 hook, __u8 protocol)
+{
+    struct flow f = {.hook = hook, .protocol = protocol};
+    struct identity me = {};
+
+    if (!sockaddr__is_ours(&me))
+        return ATTEMPT_PASS;
+    address__from_v4(&f.remote, bpf_ntohl(ctx->user_ip4));
+    f.remote_port = bpf_ntohs((__u16)ctx->user_port);
+    if (ctx->sk)
+        f.local_port = (__u16)ctx->sk->src_port;
+    return sockaddr__judge(&f, &me);
+}
+
+static __always_inline int sockaddr__v6(struct bpf_sock_addr *ctx, __u8 hook, __u8 protocol)
+{
+    struct flow f = {.hook = hook, .protocol = protocol};
+    struct identity me = {};
+
+    if (!sockaddr__is_ours(&me))
+        return ATTEMPT_PASS;
+    f.remote.words[0] = ctx->user_ip6[0];
+    f.remote.words[1] = ctx->user_ip6[1];
+    f.remote.words[2] = ctx->user_ip6[2];
+    f.remote.words[3] = ctx->user_ip6[3];
+    f.remote_port = bpf_ntohs((__u16)ctx->user_port);
+    if (ctx->sk)
+        f.local_port = (__u16)ctx->sk->src_port;
+    return sockaddr__judge(&f, &me);
+}
+
+SEC("cgroup/connect4")
+int ps_connect4(struct bpf_sock_addr *ctx)
+{
+    return ctx->type == PS_SOCK_STREAM ? sockaddr__v4(ctx, PS_HOOK_CONNECT, PS_PROTO_TCP) : ATTEMPT_PASS;
+}
+
+SEC("cgroup/connect6")
+int ps_connect6(struct bpf_sock_addr *ctx)
+{
+    return ctx->type == PS_SOCK_STREAM ? sockaddr__v6(ctx, PS_HOOK_CONNECT, PS_PROTO_TCP) : ATTEMPT_PASS;
+}
+
+SEC("cgroup/sendmsg4")
+int ps_sendmsg4(struct bpf_sock_addr *ctx)
+{
+    return ctx->protocol == PS_PROTO_UDP ? sockaddr__v4(ctx, PS_HOOK_SENDMSG, PS_PROTO_UDP) : ATTEMPT_PASS;
+}
+
+SEC("cgroup/sendmsg6")
+int ps_sendmsg6(struct bpf_sock_addr *ctx)
+{
+    return ctx->protocol == PS_PROTO_UDP ? sockaddr__v6(ctx, PS_HOOK_SENDMSG, PS_PROTO_UDP) : ATTEMPT_PASS;
+}
