@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the end-to-end tests: a lab a file (building one takes seconds), and helpers to say what must be seen."""
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "lab"))
+from lab import Lab  # noqa: E402
+from observe import Counters, events, until  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def lab():
+    if os.geteuid() != 0:
+        pytest.exit("the end-to-end tests make cgroups and network namespaces: run them as root", 1)
+    with Lab() as made:
+        yield made
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows the end of the daemon's log."""
+    report = (yield).get_result()
+    made = item.funcargs.get("lab")
+    if report.failed and made is not None:
+        report.sections.append(("penstockd", made.daemon.log_tail(2000)))
+
+
+class Watch:
+    """What the product counted and reported for one container while a block ran."""
+
+    def __init__(self, lab, container):
+        self.daemon, self.path = lab.daemon, container.path
+
+    def __enter__(self) -> "Watch":
+        self.before = Counters(self.daemon, self.path)
+        self.seen_events = len(events(self.daemon, self.path))
+        return self
+
+    def __exit__(self, *_) -> None:
+        pass
+
+    def grown(self, **fields) -> int:
+        return Counters(self.daemon, self.path).of(**fields) - self.before.of(**fields)
+
+    def counted(self, packets: int = 1, **fields) -> None:
+        """Exactly so many packets were counted with these fields."""
+        until(lambda: self.grown(**fields) >= packets, 5,
+              f"{packets} counted as {fields}; grown: {Counters(self.daemon, self.path).since(self.before)}")
+        assert self.grown(**fields) == packets, Counters(self.daemon, self.path).since(self.before)
+
+    def reported(self, **fields) -> dict:
+        """An event with these fields came."""
+        return until(lambda: events(self.daemon, self.path, **fields)[-1:], 5, f"event {fields}")[0]
+
+
+@pytest.fixture
+def watch(lab):
+    return lambda container: Watch(lab, container)
