@@ -60,7 +60,7 @@ struct Image {
     std::vector<NameEntry> names;             // most specific first: a safe order to write
     std::vector<CidrEntry> cidrs;             // most specific first
     std::map<std::uint64_t, std::vector<PortEntry>> rule_sets;
-    std::map<std::uint64_t, RuleInfo> rules;  // by rule id: hash of "policy/rule", never 0
+    std::map<std::uint64_t, RuleInfo> rules;  // by rule id: hash of policy and rule name, never 0
     std::vector<std::string> policies;        // names, sorted
 };
 

@@ -32,11 +32,12 @@ struct Verdict {
 };
 
 // Order: loopback; protocol; CIDR rule set; learned rule sets in order. Any deny wins (the CIDR's first, then
-// the learned in order); else the first allow in the same order; else default deny.
+// the learned in order); else the first allow in the same order; else default deny. A learned name counts while it
+// has not expired and a query for it is allowed; its rule_set or private_set counts, by the kind of `remote`.
 Verdict explain(const Image &, const Flow &);
 
-// A DNS question. `resolver` is where it is sent; `reachable` answers for reverse names: the names learned
-// for the address that the PTR name stands for (empty if none).
+// A DNS question. `resolver` is where it is sent; `learned` is for reverse names: the names learned for the address
+// that the PTR name stands for (empty if none). Order: resolver; name; the reverse name's address, its CIDRs first.
 struct Question {
     std::string name;                         // canonical, "" for the root
     Address resolver;
@@ -49,7 +50,8 @@ std::optional<abi::ps_match> find_name(const Image &, std::string_view canonical
 std::optional<abi::ps_match> find_address(const Image &, const Address &);
 std::optional<abi::ps_port_rule> find_port(const Image &, std::uint64_t rule_set, std::uint8_t protocol, std::uint16_t port);
 
-// The address a name under in-addr.arpa or ip6.arpa stands for; none if it is not a whole address.
+// The address a name under in-addr.arpa or ip6.arpa stands for; none if it is no whole address (then it is a name
+// like any other).
 std::optional<Address> reverse_address(std::string_view canonical_name);
 
 } // namespace penstock::policy
