@@ -9,6 +9,7 @@
  * Knows nothing of the daemon: maps are written through libbpf, as bpf/abi.h lays them out.
  */
 #include "vm-tests/guest/smoke.h"
+#include "vm-tests/guest/world.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -135,8 +136,8 @@ int main(int count, char **arguments) {
         load_each_alone(path);
         return 1;
     }
-    mkdir(SMOKE_ROOT, 0755);
-    int cgroup = open(SMOKE_ROOT, O_RDONLY | O_DIRECTORY);
+    mkdir(WORLD_ROOT, 0755);
+    int cgroup = open(WORLD_ROOT, O_RDONLY | O_DIRECTORY);
     struct bpf_program *program;
     bpf_object__for_each_program(program, object)
         attach_and_tell(program, cgroup);

@@ -6,10 +6,8 @@
 
 struct bpf_object;
 
-#define SMOKE_ROOT "/sys/fs/cgroup/gate" /* the gate root in the VM: programs are attached here */
-
 /* report(): one PASS or FAIL line; `why` is printed with a failure. */
 void report(bool passed, const char *what, const char *why);
 
-/* smoke(): needs all programs of the object attached to SMOKE_ROOT. */
+/* smoke(): needs all programs of the object attached to WORLD_ROOT. */
 void smoke(struct bpf_object *object);
