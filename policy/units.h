@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rates, quotas and durations from text. Sizes: B, KB KiB, MB MiB, GB GiB, TB TiB. Times: s, min (m), h, d.
+// Private to the front end.
+#pragma once
+
+#include "policy/model.h"
+#include "policy/outcome.h"
+
+#include <cstdint>
+#include <string_view>
+
+namespace penstock::policy {
+
+enum class Quantity { octets, count };
+
+Outcome<Rate> parse_rate(std::string_view, Quantity);   // "10MiB/s burst 20MiB", "120/min burst 20"
+Outcome<Quota> parse_quota(std::string_view);           // "1GiB/24h"
+Outcome<std::uint64_t> parse_seconds(std::string_view); // "30s", "5m"
+
+} // namespace penstock::policy
