@@ -14,6 +14,7 @@
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, 1);
+    __uint(map_flags, BPF_F_MMAPABLE); /* the daemon changes fields while programs count in others */
     __type(key, __u32);
     __type(value, struct ps_gate);
 } gate SEC(".maps") __weak;
