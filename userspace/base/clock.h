@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two clocks. The kernel side stamps with CLOCK_MONOTONIC; people and files want wall time.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace penstock {
+
+std::uint64_t monotonic_ns();
+std::int64_t wall_ns(); // since 1970, UTC
+
+// The wall time of a moment of CLOCK_MONOTONIC, by what both clocks say now.
+std::int64_t wall_of_monotonic(std::uint64_t monotonic);
+
+// "2026-11-21T10:47:15.123456Z" (RFC 3339, microseconds).
+std::string rfc3339(std::int64_t wall);
+
+} // namespace penstock

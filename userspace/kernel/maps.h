@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// The maps of bpf/lib/maps.h as typed values. Knows layouts (bpf/abi.h), not what they mean.
+// All are borrowed from the Gate and live as long as it does.
+#pragma once
+
+#include "bpf/abi.h"
+#include "userspace/kernel/raw_map.h"
+
+#include <array>
+#include <optional>
+#include <span>
+
+namespace penstock::kernel {
+
+template <class Key, class Value> class Map : private RawMap {
+  public:
+    using RawMap::max_entries, RawMap::name, RawMap::Write;
+    Map() = default;
+    explicit Map(RawMap raw) : RawMap(std::move(raw)) {}
+
+    Result<std::optional<Value>> lookup(const Key &key) const {
+        Value value{};
+        const auto found = RawMap::lookup(&key, &value);
+        if (!found)
+            return found.error();
+        return *found ? std::optional<Value>(value) : std::optional<Value>();
+    }
+    Result<void> update(const Key &key, const Value &value, Write how = Write::any) const {
+        return RawMap::update(&key, &value, how);
+    }
+    Result<bool> erase(const Key &key) const { return RawMap::erase(&key); }
+
+    // `keys` and `values` go together. After an error the first `done` of them are in the map.
+    Result<void> update_all(std::span<const Key> keys, std::span<const Value> values, std::uint32_t &done) const {
+        return RawMap::update_all(keys.data(), values.data(), static_cast<std::uint32_t>(keys.size()), done);
+    }
+
+    // visit(const Key &, const Value &). Must not change the map: collect first, then change.
+    template <class Visit> Result<void> for_each(Visit visit) const {
+        return RawMap::for_each([&](const void *key, const void *value) {
+            visit(*static_cast<const Key *>(key), *static_cast<const Value *>(value));
+        });
+    }
+};
+
+// counters: one value per CPU; everyone here wants their sum.
+class CounterMap : private RawMap {
+  public:
+    using RawMap::max_entries, RawMap::name;
+    CounterMap() = default;
+    explicit CounterMap(RawMap raw);
+
+    Result<std::optional<abi::ps_counter>> lookup(const abi::ps_counter_key &) const;
+    Result<bool> erase(const abi::ps_counter_key &key) const { return RawMap::erase(&key); }
+    Result<void> for_each(const std::function<void(const abi::ps_counter_key &, const abi::ps_counter &)> &) const;
+
+  private:
+    std::size_t cpus_ = 0;
+};
+
+// free_slots: a stack of slot numbers, shared with the birth program.
+class FreeSlots : private RawMap {
+  public:
+    FreeSlots() = default;
+    explicit FreeSlots(RawMap raw) : RawMap(std::move(raw)) {}
+    Result<void> push(std::uint32_t slot) const { return RawMap::push(&slot); }
+    Result<std::optional<std::uint32_t>> pop() const {
+        std::uint32_t slot = 0;
+        const auto got = RawMap::pop(&slot);
+        if (!got)
+            return got.error();
+        return *got ? std::optional<std::uint32_t>(slot) : std::optional<std::uint32_t>();
+    }
+};
+
+// A memory-mapped array map: reads and atomic writes without system calls. Move-only owner of the mapping.
+class MappedArray {
+  public:
+    static Result<MappedArray> open(int fd, const std::string &name, std::size_t bytes);
+    MappedArray() = default;
+    MappedArray(MappedArray &&other) noexcept;
+    MappedArray &operator=(MappedArray &&other) noexcept;
+    ~MappedArray();
+    void *data() const { return data_; }
+
+  private:
+    void *data_ = nullptr;
+    std::size_t bytes_ = 0;
+};
+
+// slots: what the programs and the daemon say about each container's slot.
+class SlotTable {
+  public:
+    SlotTable() = default;
+    explicit SlotTable(MappedArray memory) : memory_(std::move(memory)) {}
+
+    abi::ps_slot read(std::uint32_t slot) const; // each field whole, not all of one moment
+    // One atomic 8-octet store: the next packet is judged by it.
+    void bind(std::uint32_t slot, std::uint64_t binding);
+    // For a slot that no row names yet.
+    void fill(std::uint32_t slot, const abi::ps_slot &);
+    void set_flags(std::uint32_t slot, std::uint32_t bits);
+    void clear(std::uint32_t slot);
+    static constexpr std::uint32_t size() { return abi::PS_SLOTS; }
+
+  private:
+    abi::ps_slot &at(std::uint32_t slot) const;
+    MappedArray memory_;
+};
+
+// gate: the one element. Fields the programs raise are only read here.
+class GateElement {
+  public:
+    GateElement() = default;
+    explicit GateElement(MappedArray memory) : memory_(std::move(memory)) {}
+
+    abi::ps_gate read() const;
+    void add_level(std::uint32_t level); // rows stand at this level
+    std::uint32_t take_serial();
+    void set_caps(const abi::ps_gate &); // the four *_per_slot
+    void initialise(const abi::ps_gate &); // abi_version last
+
+  private:
+    abi::ps_gate &element() const { return *static_cast<abi::ps_gate *>(memory_.data()); }
+    MappedArray memory_;
+};
+
+using Id = std::uint32_t; // index of an array map
+
+struct Maps {
+    GateElement gate;
+    SlotTable slots;
+    FreeSlots free_slots;
+    Map<std::uint64_t, abi::ps_row> containers;
+    Map<abi::ps_birth_key, abi::ps_birth> birth;
+    Map<Id, abi::ps_policy> policies;
+    Map<abi::ps_name_key, abi::ps_match> names;
+    Map<abi::ps_cidr4_key, abi::ps_match> cidrs4;
+    Map<abi::ps_cidr6_key, abi::ps_match> cidrs6;
+    Map<abi::ps_port_key, abi::ps_port_rule> ports;
+    Map<abi::ps_resolver_key, std::uint8_t> resolvers;
+    Map<abi::ps_address_key, abi::ps_learned> learned;
+    Map<abi::ps_domain_key, abi::ps_domain> domains;
+    Map<abi::ps_query_key, abi::ps_query> queries;
+    Map<abi::ps_udp_peer_key, abi::ps_udp_peer> udp_peers;
+    Map<abi::ps_ring_key, abi::ps_ring_entry> rings;
+    Map<Id, abi::ps_heads> heads;
+    CounterMap counters;
+};
+
+} // namespace penstock::kernel

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Brings compiled policies into the kernel and binds slots to them. A policy that is bound is whole; an error leaves
+// what was bound before untouched. Knows images and maps, not documents or containers.
+//
+//   put (write all keys under a new id, the policies[] element last) -> bind slots (one store each) -> wait a grace of 1 s
+//   -> retire the old id
+//
+// State of a policies[] element:  free (all zero) -> begun (generation, hash 0) -> whole (hash) -> begun -> free
+// so that a daemon that starts after a crash knows which ids have keys to clean up.
+#pragma once
+
+#include "policy/compile.h"
+#include "userspace/base/result.h"
+#include "userspace/kernel/gate.h"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+namespace penstock::sync {
+
+using ImagePtr = std::shared_ptr<const policy::Image>;
+
+struct PolicyHandle {
+    std::uint16_t id = 0;
+    std::uint32_t generation = 0;
+    std::uint64_t binding() const { return PS_BINDING(generation, id); }
+    bool operator==(const PolicyHandle &) const = default;
+};
+
+constexpr std::chrono::seconds grace{1}; // no program that saw the old binding still runs after it
+
+class PolicyWriter {
+  public:
+    // Reads which policies the kernel has. `gate` outlives the writer.
+    static Result<PolicyWriter> open(kernel::Gate &gate);
+
+    // The image's id in the kernel: the one it has already (equal content hash: nothing is written), or a new one.
+    // On an error nothing of it stays, and the error names map, entries and errno.
+    Result<PolicyHandle> put(ImagePtr);
+
+    // The policy behind `from` becomes `to`: for all slots bound to it. Small one-way changes are written in place (same id,
+    // new generation, slots rebound here: nothing left to do for the caller); else this is put(): bind, wait, retire.
+    Result<PolicyHandle> change(PolicyHandle from, ImagePtr to);
+
+    // The next packet of the slot is judged by it.
+    void bind(std::uint32_t slot, PolicyHandle);
+
+    // Deletes the keys. Refused while a slot is bound to it. The caller has waited the grace.
+    Result<void> retire(PolicyHandle);
+
+    // Deletes what a dead daemon left half done, and policies that were neither put since open() nor are bound. To be
+    // called once, when all slots are bound. How many ids were cleared.
+    Result<std::size_t> collect_garbage();
+
+    // A fixed policy's handle (PS_POLICY_BIRTH_*), written by the gate.
+    Result<PolicyHandle> birth(std::uint16_t policy) const;
+
+    std::optional<PolicyHandle> find(std::uint64_t content_hash) const;
+    ImagePtr image(std::uint16_t id) const;  // null: not put since open()
+    std::uint64_t entries_written() const { return written_; }
+
+  private:
+    struct Known {
+        PolicyHandle handle;
+        std::uint64_t content_hash = 0; // 0: begun
+        ImagePtr image;                 // null: adopted from the kernel, not asked for yet
+    };
+
+    explicit PolicyWriter(kernel::Maps &maps) : maps_(&maps) {}
+    Result<PolicyHandle> begin();
+    Result<void> write(PolicyHandle, const policy::Image &);
+    Result<void> write_rule_sets(const policy::Image &);
+    Result<void> write_element(PolicyHandle, const abi::ps_policy &settings);
+    Result<void> write_in_place(Known &, ImagePtr to);
+    Result<void> erase_keys(std::uint16_t id, const policy::Image &);
+    Result<void> erase_unused_rule_sets(const policy::Image &);
+    Result<std::uint32_t> next_generation();
+    bool is_bound(std::uint16_t id) const;
+    void use(Known &, ImagePtr);
+    void unuse(Known &);
+
+    kernel::Maps *maps_;
+    std::unordered_map<std::uint16_t, Known> known_;
+    std::unordered_map<std::uint64_t, std::uint32_t> rule_set_uses_;
+    std::uint32_t last_generation_ = 0;
+    std::uint16_t last_id_ = abi::PS_POLICY_FIRST - 1;
+    std::uint64_t written_ = 0;
+};
+
+} // namespace penstock::sync
