@@ -56,8 +56,10 @@ void load_source(const Source &source, Names &names, Loaded &loaded) {
 Loaded load(const std::vector<Source> &sources) {
     Loaded loaded;
     Names names;
-    for (const Source &source : sources)
-        load_source(source, names, loaded);
+    for (std::size_t i = 0; i < sources.size(); i++) {
+        load_source(sources[i], names, loaded);
+        loaded.source_of.resize(loaded.policies.size(), i);
+    }
     return loaded;
 }
 

@@ -6,6 +6,7 @@
 #include "policy/diagnostic.h"
 #include "policy/model.h"
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,7 @@ struct Source {
 
 struct Loaded {
     std::vector<Policy> policies;  // only documents without errors; use none of them if has_errors(diagnostics)
+    std::vector<std::size_t> source_of; // of each policy: the index of its source
     Diagnostics diagnostics;       // all faults of all sources, in order of place
 };
 
