@@ -20,8 +20,9 @@ UNBOUND, UNBOUND6 = "203.0.113.54", "2001:db8:53::54"
 ODD, ODD6 = "203.0.113.55", "2001:db8:53::55"
 ODD_OTHER = "203.0.113.56"                      # answers that come from elsewhere come from here
 
-WEB = [f"198.51.100.{n}" for n in range(1, 40)]
-WEB6 = [f"2001:db8:80::{n:x}" for n in range(1, 40)]
+# The web server is every address of these.
+WEB, WEB6 = "198.51.100.1", "2001:db8:80::1"
+WEB_NETS = ("198.51.100.0/24", "101.0.0.0/8", "2001:db8:80::/64")
 TCP_PORTS, UDP_PORTS = (80, 443, 8080), (443, 9000)
 
 # name: addresses, or one name it is an alias of
@@ -117,11 +118,10 @@ class Internet:
     def addresses(self) -> None:
         self.netns.sysctl("net.ipv4.ip_forward", "1")
         self.netns.sysctl("net.ipv6.conf.all.forwarding", "1")
-        batch = [f"address add {a}/{128 if ':' in a else 32} dev lo" + (" nodad" if ":" in a else "")
-                 for a in [DNSMASQ, DNSMASQ6, UNBOUND, UNBOUND6, ODD, ODD6, ODD_OTHER, "169.254.169.254", *WEB, *WEB6]]
-        file = self.directory / "addresses"
-        file.write_text("\n".join(batch) + "\n")
-        self.netns.ip("-batch", str(file))
+        for address in (DNSMASQ, DNSMASQ6, UNBOUND, UNBOUND6, ODD, ODD6, ODD_OTHER, "169.254.169.254"):
+            self.netns.add_address(f"{address}/{128 if ':' in address else 32}", "lo")
+        for net in WEB_NETS:
+            self.netns.ip("route", "add", "local", net, "dev", "lo")
 
     def servers(self) -> None:
         # The binaries run as copies: a distribution's AppArmor profile holds their usual paths to configuration in /etc.
@@ -132,7 +132,7 @@ class Internet:
         self.start("web", sys.executable, "-I", str(HERE / "web.py"), ",".join(map(str, TCP_PORTS)),
                    ",".join(map(str, UDP_PORTS)))
         for name, check in (("dnsmasq", f"{DNSMASQ}:53"), ("unbound", f"{UNBOUND}:53"), ("odd_dns", f"{ODD}:53"),
-                            ("web", f"{WEB[0]}:{TCP_PORTS[-1]}")):
+                            ("web", f"{WEB}:{TCP_PORTS[-1]}")):
             self.wait_for(name, check)
 
     def copy(self, name: str) -> str:

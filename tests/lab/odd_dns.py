@@ -2,7 +2,7 @@
 """A DNS server that answers as the first label of the name says: the hand-made answers of the tests.
 
 usage: odd_dns.py ADDRESS ADDRESS6 OTHER_ADDRESS
-`<how>.<anything>` is answered with 198.51.100.35 (AAAA: 2001:db8:80::23) unless <how> says otherwise; see ANSWERS.
+`<how>.198-51-100-9.<anything>` is answered with that address (AAAA: 2001:db8:80::9) unless <how> says otherwise; see ANSWERS.
 """
 import socket
 import sys
@@ -13,7 +13,7 @@ from os.path import abspath, dirname
 sys.path.insert(0, dirname(abspath(__file__)))
 import dns  # noqa: E402
 
-V4, V6, SECOND = "198.51.100.35", "2001:db8:80::23", "198.51.100.36"
+V4, SECOND = "198.51.100.35", "198.51.100.36"
 POINTER = b"\xc0\x0c"
 
 
@@ -23,7 +23,9 @@ class Asked:
         self.id = int.from_bytes(message[:2], "big")
         self.name, self.type, end = dns.read_question(message)
         self.question = message[12:end]
-        self.plain = V6 if self.type == dns.AAAA else V4
+        labels = self.name.split(".")
+        v4 = labels[1].replace("-", ".") if len(labels) > 1 and labels[1].count("-") == 3 else V4
+        self.plain = f"2001:db8:80::{int(v4.split('.')[3]):x}" if self.type == dns.AAAA else v4
 
     def answer(self, *records: bytes, ident: int | None = None, flags: int = 0, question: bytes | None = None,
                count: int | None = None) -> bytes:
@@ -57,31 +59,31 @@ ANSWERS = {
     "wrongserver": lambda q: [("other", q.addresses(q.plain))],
     "wrongname": lambda q: [("", q.addresses(q.plain, question=dns.question("wrongname.evil.test", q.type)))],
     "wrongtype": lambda q: [("", q.addresses(q.plain, question=dns.question(q.name, dns.TXT)))],
-    "twice": lambda q: [("", q.addresses(V4)), ("", q.addresses(SECOND))],
+    "twice": lambda q: [("", q.addresses(q.plain)), ("", q.addresses(SECOND))],
     "chain3": lambda q: [("", chain(q, 3))],
     "chain10": lambda q: [("", chain(q, 10))],
     "hundred": lambda q: [("", q.addresses(*(f"100.20.30.{n}" for n in range(1, 101))))],
     "ttl0": lambda q: [("", q.addresses(q.plain, ttl=0))],
     "truncated": lambda q: [("", q.addresses(q.plain, flags=dns.TC))],
-    "cut": lambda q: [("", q.addresses(V4, SECOND)[:-6])],
+    "cut": lambda q: [("", q.addresses(q.plain, SECOND)[:-6])],
     "counts": lambda q: [("", q.addresses(q.plain, count=9))],
     "loop": lambda q: [("", pointer_loop(q))],
     "loopback": lambda q: [("", q.addresses("127.0.0.1"))],
     "metadata": lambda q: [("", q.addresses("169.254.169.254"))],
     "private": lambda q: [("", q.addresses("10.88.0.1"))],
     "nxdomain": lambda q: [("", q.addresses(q.plain, flags=3))],
-    "query": lambda q: [("", q.addresses(q.plain).replace(b"\x81\x80", b"\x01\x80", 1))],
+    "asquery": lambda q: [("", q.message[:2] + b"\x01\x80" + q.addresses(q.plain)[4:])],
     "silent": lambda q: [],
     "servfail": lambda q: [("", q.answer(flags=2))],
 }
 
 
-def answers(message: bytes) -> list[tuple[str, bytes]]:
+def answers(message: bytes) -> list[tuple[str | int, bytes]]:
     asked = Asked(message)
     how = asked.name.split(".")[0].lower()
-    if how.startswith("at-"):                   # at-198-51-100-9.x: any IPv4 address
-        return [("", asked.addresses(how[3:].replace("-", ".")))]
-    if how.startswith("run-"):                  # run-1000: addresses 100.64+.. made from the number, for filling maps
+    if how.startswith("toport-"):               # toport-4000: the answer goes to that port of the client
+        return [(int(how[7:]), asked.addresses(asked.plain))]
+    if how.startswith("run-"):                  # run-1000: an address made from the number, for filling maps
         n = int(how[4:])
         return [("", asked.addresses(f"101.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}"))]
     if how in ANSWERS:
@@ -102,7 +104,10 @@ def serve_udp(address: str, other: str) -> None:
         message, peer = sock.recvfrom(65535)
         try:
             for where, answer in answers(message):
-                sockets[where].sendto(answer, peer)
+                if isinstance(where, int):
+                    sock.sendto(answer, (peer[0], where))
+                else:
+                    sockets[where].sendto(answer, peer)
         except Exception as error:  # a malformed query must not end the server
             print("odd_dns:", repr(error), flush=True)
 

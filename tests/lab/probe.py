@@ -4,31 +4,17 @@
 Runs inside the container as an agent: one JSON request a line on stdin ({"op": name, ...arguments}), one JSON answer a line on
 stdout. Knows nothing of Penstock. Every op is a function below; its keyword arguments are the request's fields.
 """
-import errno
 import json
 import os
 import socket
 import struct
 import sys
 import threading
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import dns  # noqa: E402
-
-
-class Clock:
-    def __init__(self):
-        self.start = time.perf_counter_ns()
-
-    def us(self) -> float:
-        return (time.perf_counter_ns() - self.start) / 1000
-
-
-def name_of(error: OSError) -> str:
-    if isinstance(error, TimeoutError) and error.errno is None:
-        return "timeout"
-    return errno.errorcode.get(error.errno, str(error.errno))
+from background import Background  # noqa: E402
+from clock import Clock, name_of  # noqa: E402
 
 
 def family_of(address: str) -> int:
@@ -150,55 +136,29 @@ def make_socket(family: int, type: int, protocol: int = 0) -> dict:
         return {"error": name_of(error), "us": clock.us()}
 
 
-class Stream:
-    """A download in a thread: octets so far and how it ended."""
+def send_on(type: int, protocol: int, address: str, port: int, payload: str = "55", flags: int = 0) -> dict:
+    """One sendto on a socket of any type and protocol."""
+    clock = Clock()
+    try:
+        with socket.socket(family_of(address), type, protocol) as sock:
+            sock.settimeout(2)
+            sock.sendto(bytes.fromhex(payload), flags, (address, port))
+        return {"error": None, "us": clock.us()}
+    except OSError as error:
+        return {"error": name_of(error), "us": clock.us()}
 
-    def __init__(self, address: str, port: int, path: str):
-        self.octets, self.error, self.sent_error = 0, None, None
-        self.sock = socket.socket(family_of(address), socket.SOCK_STREAM)
-        self.sock.settimeout(10)
-        self.sock.connect((address, port))
-        self.sock.sendall(f"GET {path} HTTP/1.1\r\nHost: -\r\n\r\n".encode())
-        threading.Thread(target=self.read, daemon=True).start()
 
-    def read(self) -> None:
+def spoof(source: str, source_port: int, address: str, port: int) -> dict:
+    """A datagram from an address that is not ours (IP_TRANSPARENT: CAP_NET_ADMIN in the namespace is enough)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.IPPROTO_IP, 19, 1)
+        sock.bind((source, source_port))
+        clock = Clock()
         try:
-            while chunk := self.sock.recv(65536):
-                self.octets += len(chunk)
-            self.error = "closed"
+            sock.sendto(b"x", (address, port))
+            return {"error": None, "us": clock.us()}
         except OSError as error:
-            self.error = name_of(error)
-
-
-STREAMS: dict[str, Stream] = {}
-
-
-def stream_open(key: str, address: str, port: int, path: str = "/stream") -> dict:
-    clock = Clock()
-    try:
-        STREAMS[key] = Stream(address, port, path)
-        return {"error": None, "us": clock.us()}
-    except OSError as error:
-        return {"error": name_of(error), "us": clock.us()}
-
-
-def stream_status(key: str) -> dict:
-    return {"octets": STREAMS[key].octets, "error": STREAMS[key].error}
-
-
-def stream_send(key: str) -> dict:
-    """Writes on the open connection: what a program learns when the policy has cut it."""
-    clock = Clock()
-    try:
-        STREAMS[key].sock.send(b"x")
-        return {"error": None, "us": clock.us()}
-    except OSError as error:
-        return {"error": name_of(error), "us": clock.us()}
-
-
-def stream_close(key: str) -> dict:
-    STREAMS.pop(key).sock.close()
-    return {"error": None}
+            return {"error": name_of(error), "us": clock.us()}
 
 
 def listen(port: int) -> dict:
@@ -218,12 +178,36 @@ def listen(port: int) -> dict:
     return {"error": None}
 
 
+def unasked(server: str, address: str, local_port: int, suffix: str = "odd.test") -> dict:
+    """Lets the server answer to a port from which nothing was asked."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(1)
+        sock.bind(("", local_port))
+        query(server, f"toport-{local_port}.{address.replace('.', '-')}.{suffix}", wait=False)
+        try:
+            return {"error": None, "octets": len(sock.recv(65535))}
+        except OSError as error:
+            return {"error": name_of(error)}
+
+
+def race(server: str, count: int, first: int = 0, suffix: str = "odd.test", port: int = 80, step: int = 1) -> dict:
+    """Asks for a name never asked before and connects to its address at once, `count` times: errors by kind."""
+    errors: dict[str, int] = {}
+    for n in range(first, first + count * step, step):
+        seen = query(server, f"run-{n}.{suffix}", id=n & 0xFFFF)
+        outcome = seen["error"] or ("unanswered" if not seen["addresses"] else None)
+        if outcome is None and port:
+            outcome = connect(seen["addresses"][0], port)["error"]
+        errors[str(outcome)] = errors.get(str(outcome), 0) + 1
+    return {"error": None, "outcomes": errors}
+
+
 def batch(ops: list) -> dict:
     return {"error": None, "results": [call(dict(op)) for op in ops]}
 
 
-OPS = {f.__name__: f for f in (resolve, exchange, query, query_tcp, connect, http, udp, make_socket, stream_open,
-                               stream_status, stream_send, stream_close, listen, batch)}
+OPS = {f.__name__: f for f in (resolve, exchange, query, query_tcp, connect, http, udp, make_socket, send_on, spoof, listen,
+                               unasked, race, batch)}
 
 
 def call(request: dict) -> dict:
@@ -235,6 +219,7 @@ def call(request: dict) -> dict:
 
 
 def main() -> None:
+    OPS.update(Background(call).operations())
     print(json.dumps({"ready": os.getpid()}), flush=True)
     for line in sys.stdin:
         print(json.dumps(call(json.loads(line))), flush=True)

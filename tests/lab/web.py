@@ -64,6 +64,7 @@ def echo(family: int, address: str, port: int, ready: threading.Semaphore) -> No
     sock = socket.socket(family, socket.SOCK_DGRAM)
     level, option = (socket.IPPROTO_IP, 8) if family == socket.AF_INET else (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO)
     sock.setsockopt(level, option, 1)
+    sock.setsockopt(level, 15 if family == socket.AF_INET else 78, 1)  # FREEBIND: our addresses are routes, not assigned
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     sock.bind((address, port))
