@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// status, features, ps: the daemon, the kernel under it, the containers it knows.
+#include "userspace/cli/commands.h"
+
+#include "userspace/cli/terminal_text.h"
+
+#include <boost/json.hpp>
+
+#include <ostream>
+
+namespace penstock::cli {
+namespace json = boost::json;
+namespace {
+
+std::string losses(const json::value &status, Tone &tone) {
+    std::string text;
+    const auto *kernel = value_at(status, "kernel").if_object();
+    if (kernel == nullptr)
+        return text;
+    for (const auto &member : *kernel) {
+        const std::uint64_t lost = number_at(*kernel, member.key());
+        if (lost == 0)
+            continue;
+        text += (text.empty() ? "" : ", ") + std::string(member.key()) + " " + human_count(lost);
+        tone = Tone::warn;
+    }
+    return text.empty() ? "none" : text;
+}
+
+void add_reload(Facts &facts, const json::value &reload) {
+    if (reload.is_null())
+        return facts.add("last reload", "never");
+    const bool done = flag_at(reload, "ok");
+    facts.add("last reload", date_and_time(text_at(reload, "time")) + (done ? "  ok" : "  REFUSED, the policies before it are in force"),
+              done ? Tone::good : Tone::bad);
+}
+
+void print_maps(const Session &session, const json::array &maps) {
+    Table table({{"MAP"}, {"USED", Table::Align::right}, {"CAPACITY", Table::Align::right}, {"FULL", Table::Align::right}});
+    for (const json::value &map : maps) {
+        const std::uint64_t used = number_at(map, "used"), capacity = number_at(map, "capacity");
+        const std::uint64_t percent = capacity == 0 ? 0 : used / (capacity / 100 + 1);
+        table.row({{text_at(map, "map")},
+                   {human_count(used)},
+                   {human_count(capacity)},
+                   {std::to_string(percent) + "%", percent >= 90 ? Tone::bad : percent >= 70 ? Tone::warn : Tone::plain}});
+    }
+    if (!table.empty()) {
+        session.output.out << "\n";
+        table.print(session.output.out, session.output.terminal);
+    }
+}
+
+void print_status(const Session &session, const json::value &status) {
+    Facts facts;
+    const std::string state = text_at(status, "state");
+    facts.add("state", state, state == "ready" ? Tone::good : Tone::warn);
+    facts.add("daemon", "version " + text_at(status, "version") + ", ABI " + std::to_string(number_at(status, "abi")) + ", pid " +
+                            std::to_string(number_at(status, "pid")) + ", up " + human_duration(number_at(status, "uptime_s")));
+    facts.add("gate root", text_at(status, "gate_root"));
+    facts.add("pins", text_at(status, "bpffs"));
+    facts.add("policies", std::to_string(number_at(status, "policies")) + " (" + std::to_string(number_at(status, "images")) +
+                              " compiled), generation " + std::to_string(number_at(status, "generation")));
+    facts.add("containers", std::to_string(number_at(status, "containers")) + " running, " +
+                                std::to_string(number_at(status, "dying")) + " dying");
+    const json::value &reload = value_at(status, "last_reload");
+    add_reload(facts, reload);
+    Tone tone = Tone::plain;
+    const std::string lost = losses(status, tone);
+    facts.add("kernel lost", lost, tone);
+    facts.print(session.output.out, session.output.terminal);
+    print_maps(session, list_at(status, "maps"));
+    for (const json::value &warning : list_at(status, "warnings"))
+        if (const auto *text = warning.if_string())
+            session.output.err << "warning: " << printable(*text) << "\n";
+    print_diagnostics(session.output, list_at(reload, "diagnostics"));
+}
+
+std::string policies_of(const json::value &container) {
+    const std::string policies = joined_at(container, "policies", "+");
+    const std::string birth = text_at(container, "birth");
+    return !policies.empty() ? policies : birth.empty() ? "-" : "- (birth: " + birth + ")";
+}
+
+} // namespace
+
+int show_status(const Session &session) {
+    int code = exit_ok;
+    const auto status = ask(session, {.target = "/v1/status"}, code);
+    if (!status)
+        return code;
+    if (session.output.format != Format::table)
+        print_value(session.output, *status);
+    else
+        print_status(session, *status);
+    return exit_ok;
+}
+
+int show_features(const Session &session) {
+    int code = exit_ok;
+    const auto answer = ask(session, {.target = "/v1/features"}, code);
+    if (!answer)
+        return code;
+    if (session.output.format != Format::table) {
+        print_value(session.output, *answer);
+        return exit_ok;
+    }
+    session.output.out << "kernel " << printable(text_at(*answer, "kernel")) << "\n\n";
+    Table table({{"FEATURE"}, {"ACTIVE"}, {"DETAIL", Table::Align::left, true}, {"LOST WITHOUT IT", Table::Align::left, true}});
+    for (const json::value &feature : list_at(*answer, "features")) {
+        const bool active = flag_at(feature, "active");
+        table.row({{text_at(feature, "name")},
+                   {active ? "yes" : "NO", active ? Tone::good : Tone::bad},
+                   {text_at(feature, "detail")},
+                   {text_at(feature, "loses")}});
+    }
+    table.print(session.output.out, session.output.terminal);
+    return exit_ok;
+}
+
+int show_containers(const Session &session) {
+    int code = exit_ok;
+    const auto answer = ask(session, {.target = "/v1/containers"}, code);
+    if (!answer)
+        return code;
+    if (session.output.format != Format::table) {
+        print_value(session.output, *answer);
+        return exit_ok;
+    }
+    Table table({{"CONTAINER", Table::Align::left, true}, {"POLICY", Table::Align::left, true}, {"MODE"}, {"STATE"},
+                 {"NAME", Table::Align::left, true}, {"BORN"}});
+    for (const json::value &container : list_at(*answer, "containers")) {
+        const std::string state = text_at(container, "state"), mode = text_at(container, "mode");
+        table.row({{text_at(container, "cgroup")},
+                   {policies_of(container)},
+                   {mode, mode == "enforce" ? Tone::plain : Tone::warn},
+                   {state, state == "running" ? Tone::plain : Tone::dim},
+                   {text_at(container, "name")},
+                   {date_and_time(text_at(container, "born"))}});
+    }
+    table.print(session.output.out, session.output.terminal);
+    return exit_ok;
+}
+
+} // namespace penstock::cli
