@@ -5,10 +5,10 @@
 
 readonly apt_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# mirror_of CODENAME-PATTERN: address of the first archive that the machine's apt reads with such a suite.
+# mirror_of SUITE-PATTERN: the first archive that the machine's apt sources read such a suite from.
 mirror_of() {
-    apt-get indextargets --format '$(CODENAME) $(ORIGIN) $(REPO_URI)' 'Created-By: Packages' |
-        awk -v pattern="$1" '$1 ~ pattern && $2 == "Debian" { print $NF; exit }'
+    apt-get --print-uris update |
+        sed -nE "s#^'(.*)/dists/($1)/(InRelease|Release)' .*#\\1#p" | head -n 1
 }
 
 # apt_open DIR STATUS SUITE...: sets apt_options for the functions below and reads the suites' indexes.
@@ -16,8 +16,9 @@ mirror_of() {
 apt_open() {
     local dir=$1 status=$2 suite main security
     shift 2
-    main=$(mirror_of '^[a-z]+$')
-    security=$(mirror_of '-security$')
+    main=$(mirror_of '[a-z]+-updates')  # an archive that only calls itself bookworm is somebody else's
+    main=${main:-$(mirror_of '[a-z]+')}
+    security=$(mirror_of '[a-z]+-security')
     [[ -n $main ]] || { echo "no Debian archive among this machine's apt sources" >&2; return 1; }
     mkdir -p "$dir/lists/partial" "$dir/archives/partial"
     for suite; do
