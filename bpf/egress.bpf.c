@@ -16,10 +16,8 @@ static __always_inline struct ps_socket *egress__memory(struct __sk_buff *skb, s
     struct bpf_sock *sk = skb->sk;
 
     *full = 0;
+    sk = sk ? bpf_sk_fullsock(sk) : 0;
     if (!sk || sk->protocol != PS_PROTO_TCP)
-        return 0;
-    sk = bpf_sk_fullsock(sk);
-    if (!sk)
         return 0;
     *full = sk;
     return bpf_sk_storage_get(&sockets, sk, 0, 0);
@@ -44,16 +42,6 @@ static __always_inline void egress__remember(struct bpf_sock *sk, const struct d
     *(volatile __u64 *)&cache->binding = me->binding;
 }
 
-/* The verdict after the mode; the caller holds no scratch. */
-static __always_inline int egress__finish(struct decision *d, const struct flow *f, const struct identity *me)
-{
-    verdict__apply_mode(d, me);
-    account__add(me->slot, d->rule, PS_EGRESS, d->verdict, d->reason, 1, f->length);
-    if (d->verdict != PS_ALLOW)
-        event__denied(me, f, d->rule, d->verdict, d->reason, d->has_name ? d->scratch : PS_SCRATCH_NONE);
-    return d->verdict == PS_DENY ? EGRESS_DROP : EGRESS_PASS;
-}
-
 SEC("cgroup_skb/egress")
 int ps_egress(struct __sk_buff *skb)
 {
@@ -61,32 +49,25 @@ int ps_egress(struct __sk_buff *skb)
     struct decision d = {.scratch = PS_SCRATCH_NONE};
     struct identity me = {};
     struct bpf_sock *sk;
-    struct ps_socket *cache = egress__memory(skb, &sk);
-    struct ps_gate *g;
+    struct ps_socket *memory = egress__memory(skb, &sk);
+    __u64 open_name;
     __u8 reason;
-    int pass;
 
-    if (!(cache && cache->serial && identity__of_slot(&me, cache->slot) && me.serial == cache->serial) &&
+    if (!(memory && memory->serial && identity__of_slot(&me, memory->slot) && me.serial == memory->serial) &&
         !identity__of_packet(&me, skb))
         return EGRESS_PASS;       /* not ours */
     reason = packet__read(skb, &f);
-    if (reason) {
-        verdict__deny(&d, reason, 0);
-        return egress__finish(&d, &f, &me);
+    if (!reason && verdict__cached(&d, &me, memory))
+        return verdict__settle(&d, &f, &me) ? EGRESS_PASS : EGRESS_DROP;
+    if (verdict__begin(&d, &f, &me)) {
+        open_name = memory && memory->serial == me.serial ? memory->name_hash : 0;
+        if (reason)
+            verdict__deny(&d, reason, 0);
+        else
+            verdict__unpack(&d, verdict__egress(d.scratch, open_name, memory && memory->accepted));
+        if (d.verdict == PS_NONE)
+            verdict__query(&d, skb, &f);
+        egress__remember(sk, &d, &me);
     }
-    if (verdict__cached(&d, &me, cache))
-        return egress__finish(&d, &f, &me);
-    d.scratch = scratch__claim();
-    if (d.scratch == PS_SCRATCH_NONE) {
-        g = identity__gate();
-        if (g)
-            __sync_fetch_and_add(&g->scratch_lost, 1);
-        verdict__deny(&d, PS_R_SCRATCH, 0);
-        return egress__finish(&d, &f, &me);
-    }
-    verdict__egress(&d, skb, &f, &me, cache);
-    egress__remember(sk, &d, &me);
-    pass = egress__finish(&d, &f, &me);
-    scratch__release(d.scratch);
-    return pass;
+    return verdict__settle(&d, &f, &me) ? EGRESS_PASS : EGRESS_DROP;
 }

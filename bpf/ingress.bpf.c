@@ -18,8 +18,7 @@ static __always_inline int ingress__is_answer(const struct flow *f)
 }
 
 /* A datagram is a message; a TCP segment is read as whole messages and ends at the first that is not. */
-static __always_inline int ingress__learn(struct __sk_buff *skb, __u32 index, const struct flow *f,
-                                          const struct identity *me)
+static __always_inline int ingress__learn(struct __sk_buff *skb, __u32 index, const struct flow *f)
 {
     __u32 at = f->payload_offset, left = f->payload_length;
     int reason = PS_R_ANSWER_TRUNCATED;
@@ -28,7 +27,7 @@ static __always_inline int ingress__learn(struct __sk_buff *skb, __u32 index, co
     if (skb->ifindex == PS_IFINDEX_LO && !address__is_loopback(&f->remote))
         return PS_R_ANSWER_LOOPBACK;
     if (f->protocol == PS_PROTO_UDP)
-        return learn__message(skb, index, f, me, at, left);
+        return learn__message(skb, index, at, left);
     for (int i = 0; i < PS_DNS_MESSAGES; i++) {
         __u32 length;
 
@@ -37,7 +36,7 @@ static __always_inline int ingress__learn(struct __sk_buff *skb, __u32 index, co
         length = cursor__be16(prefix);
         if (length > left - 2)
             return PS_R_ANSWER_TRUNCATED;
-        reason = learn__message(skb, index, f, me, at + 2, length);
+        reason = learn__message(skb, index, at + 2, length);
         at += 2 + length;
         left -= 2 + length;
     }
@@ -50,57 +49,44 @@ static __always_inline void ingress__judge(struct decision *d, struct __sk_buff 
     int noticed;
 
     if (ingress__is_answer(f)) {
-        noticed = ingress__learn(skb, d->scratch, f, me);
-        if (noticed == PS_R_DNS_ANSWER) {
-            verdict__allow(d, PS_R_DNS_ANSWER, 0);
-            return;
-        }
-        account__note(me->slot, noticed);
+        noticed = ingress__learn(skb, d->scratch, f);
+        if (noticed != PS_R_DNS_ANSWER)
+            account__note(me->slot, noticed);
         /* A resolver's answer that teaches nothing (NXDOMAIN, truncated) is still an answer to us. */
-        if (noticed == PS_R_ANSWER_FAILED || noticed == PS_R_ANSWER_TRUNCATED || noticed == PS_R_ANSWER_LATE) {
+        if (noticed == PS_R_DNS_ANSWER || noticed == PS_R_ANSWER_FAILED || noticed == PS_R_ANSWER_TRUNCATED ||
+            noticed == PS_R_ANSWER_LATE) {
             verdict__allow(d, PS_R_DNS_ANSWER, 0);
             return;
         }
     }
-    verdict__ingress(d, f, me);
+    verdict__unpack(d, verdict__ingress(d->scratch));
 }
 
-static __always_inline int ingress__finish(struct decision *d, const struct flow *f, const struct identity *me)
+/* What can't be read can't be an answer; nobody asked us for it, so `inbound` decides. */
+static __always_inline void ingress__unreadable(struct decision *d, const struct identity *me)
 {
-    verdict__apply_mode(d, me);
-    account__add(me->slot, d->rule, PS_INGRESS, d->verdict, d->reason, 1, f->length);
-    if (d->verdict != PS_ALLOW)
-        event__denied(me, f, d->rule, d->verdict, d->reason, PS_SCRATCH_NONE);
-    return d->verdict == PS_DENY ? INGRESS_DROP : INGRESS_PASS;
+    if (me->policy->inbound == PS_ALLOW)
+        verdict__allow(d, PS_R_INBOUND, 0);
+    else
+        verdict__deny(d, PS_R_INBOUND_DENIED, 0);
 }
 
 SEC("cgroup_skb/ingress")
 int ps_ingress(struct __sk_buff *skb)
 {
     struct flow f = {.direction = PS_INGRESS, .hook = PS_HOOK_INGRESS};
-    struct decision d = {};
+    struct decision d = {.scratch = PS_SCRATCH_NONE};
     struct identity me = {};
-    struct ps_gate *g;
+    __u8 reason;
 
     if (!identity__of_packet(&me, skb))
-        return INGRESS_PASS;
-    if (packet__read(skb, &f)) {
-        /* What can't be read can't be an answer; nobody asked us for it, so `inbound` decides. */
-        if (me.policy->inbound == PS_ALLOW)
-            verdict__allow(&d, PS_R_INBOUND, 0);
+        return INGRESS_PASS;      /* not ours */
+    reason = packet__read(skb, &f);
+    if (verdict__begin(&d, &f, &me)) {
+        if (reason)
+            ingress__unreadable(&d, &me);
         else
-            verdict__deny(&d, PS_R_INBOUND_DENIED, 0);
-        return ingress__finish(&d, &f, &me);
+            ingress__judge(&d, skb, &f, &me);
     }
-    d.scratch = scratch__claim();
-    if (d.scratch == PS_SCRATCH_NONE) {
-        g = identity__gate();
-        if (g)
-            __sync_fetch_and_add(&g->scratch_lost, 1);
-        verdict__deny(&d, PS_R_SCRATCH, 0);
-        return ingress__finish(&d, &f, &me);
-    }
-    ingress__judge(&d, skb, &f, &me);
-    scratch__release(d.scratch);
-    return ingress__finish(&d, &f, &me);
+    return verdict__settle(&d, &f, &me) ? INGRESS_PASS : INGRESS_DROP;
 }

@@ -27,11 +27,7 @@ int ps_lsm_socket(__u64 *ctx) /* family, type, protocol, kern */
     if (kern || lsm__family_is_listed(family) || !identity__of_task(&me))
         return LSM_PASS;
     f.protocol = (__u8)family;
-    verdict__deny(&d, PS_R_SOCKET_FAMILY, 0);
-    verdict__apply_mode(&d, &me);
-    account__add(me.slot, 0, PS_EGRESS, d.verdict, d.reason, 1, 0);
-    if (d.verdict == PS_ALLOW)
-        return LSM_PASS;
-    event__denied(&me, &f, 0, d.verdict, d.reason, PS_SCRATCH_NONE);
-    return d.verdict == PS_DENY ? LSM_REFUSE : LSM_PASS;
+    if (verdict__begin(&d, &f, &me))
+        verdict__deny(&d, PS_R_SOCKET_FAMILY, 0);
+    return verdict__settle(&d, &f, &me) ? LSM_PASS : LSM_REFUSE;
 }

@@ -18,13 +18,9 @@ int ps_sock_create(struct bpf_sock *ctx)
     if (ctx->type != PS_SOCK_RAW || !identity__of_task(&me))
         return SOCK_PASS;
     f.protocol = (__u8)ctx->protocol;
-    verdict__deny(&d, PS_R_RAW_SOCKET, 0);
-    verdict__apply_mode(&d, &me);
-    account__add(me.slot, 0, PS_EGRESS, d.verdict, d.reason, 1, 0);
-    if (d.verdict == PS_ALLOW)
-        return SOCK_PASS;
-    event__denied(&me, &f, 0, d.verdict, d.reason, PS_SCRATCH_NONE);
-    return d.verdict == PS_DENY ? SOCK_REFUSE : SOCK_PASS;
+    if (verdict__begin(&d, &f, &me))
+        verdict__deny(&d, PS_R_RAW_SOCKET, 0);
+    return verdict__settle(&d, &f, &me) ? SOCK_PASS : SOCK_REFUSE;
 }
 
 SEC("sockops")

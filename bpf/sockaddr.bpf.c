@@ -17,21 +17,16 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 
 static __always_inline int sockaddr__judge(struct flow *f, struct identity *me)
 {
-    struct decision d = {};
-    int pass = ATTEMPT_PASS;
+    struct decision d = {.scratch = PS_SCRATCH_NONE};
 
     f->direction = PS_EGRESS;
-    d.scratch = scratch__claim();
-    if (d.scratch == PS_SCRATCH_NONE)
-        return ATTEMPT_PASS;      /* the egress hook judges, and denies if it has no scratch either */
-    verdict__attempt(&d, f, me);
-    if (d.verdict == PS_DENY) {
-        account__add(me->slot, d.rule, PS_EGRESS, d.verdict, d.reason, 1, 0);
-        event__denied(me, f, d.rule, d.verdict, d.reason, PS_SCRATCH_NONE);
-        pass = ATTEMPT_REFUSE;
+    if (verdict__begin(&d, f, me))
+        verdict__unpack(&d, verdict__attempt(d.scratch));
+    if (d.verdict == PS_ALLOW) {  /* nothing has left yet: the packet hook counts */
+        scratch__release(d.scratch);
+        return ATTEMPT_PASS;
     }
-    scratch__release(d.scratch);
-    return pass;
+    return verdict__settle(&d, f, me) ? ATTEMPT_PASS : ATTEMPT_REFUSE;
 }
 
 static __always_inline int sockaddr__is_ours(struct identity *me)

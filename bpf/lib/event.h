@@ -23,42 +23,43 @@ static __always_inline struct ps_event *event__reserve(__u8 kind)
     return e;
 }
 
-/* `index`: the scratch that holds the name asked for, or PS_SCRATCH_NONE. */
-static __always_inline void event__denied(const struct identity *me, const struct flow *f, __u64 rule, __u8 verdict,
-                                          __u8 reason, __u32 index)
+#define EVENT_HAS_NAME 0x10000
+
+/*
+ * A denial of the flow in the scratch, whose best.rule is the rule. `what`: verdict, reason << 8, and EVENT_HAS_NAME
+ * if the scratch's name is the name that was asked for.
+ */
+PS_GLOBAL int event__denied(__u32 index, __u64 cgroup_id, __u32 serial, __u32 what)
 {
-    struct ps_event *e = event__reserve(PS_EVENT_DENIED);
-    struct scratch *s = 0;
+    struct scratch *s = scratch__at(index);
+    struct ps_event *e = s ? event__reserve(PS_EVENT_DENIED) : 0;
     __u32 length;
 
     if (!e)
-        return;
-    e->cgroup_id = me->cgroup_id;
-    e->rule = rule;
-    e->slot = me->slot;
-    e->serial = me->serial;
-    e->generation = PS_BINDING_GENERATION(me->binding);
-    e->length = f->length;
-    e->hook = f->hook;
-    e->direction = f->direction;
-    e->verdict = verdict;
-    e->reason = reason;
-    e->protocol = f->protocol;
-    e->local_port = f->local_port;
-    e->remote_port = f->remote_port;
-    __builtin_memcpy(e->local, f->local.octets, 16);
-    __builtin_memcpy(e->remote, f->remote.octets, 16);
-    if (index < PS_SCRATCH_SLOTS)
-        s = scratch__at(index);
-    if (s) {
-        length = s->name_length;
-        if (length <= PS_NAME_MAX) {
-            PS_BARRIER(length);
-            length &= 0xff;
-            e->query_type = s->type;
-            e->name_length = (__u16)length;
-            __builtin_memcpy(e->name, s->name + (PS_NAME_END - length), sizeof(e->name));
-        }
+        return 0;
+    e->cgroup_id = cgroup_id;
+    e->rule = s->best.rule;
+    e->slot = s->slot;
+    e->serial = serial;
+    e->generation = PS_BINDING_GENERATION(s->binding);
+    e->length = s->flow.length;
+    e->hook = s->flow.hook;
+    e->direction = s->flow.direction;
+    e->verdict = (__u8)what;
+    e->reason = (__u8)(what >> 8);
+    e->protocol = s->flow.protocol;
+    e->local_port = s->flow.local_port;
+    e->remote_port = s->flow.remote_port;
+    __builtin_memcpy(e->local, s->flow.local.octets, 16);
+    __builtin_memcpy(e->remote, s->flow.remote.octets, 16);
+    length = s->name_length;
+    if (what & EVENT_HAS_NAME && length <= PS_NAME_MAX) {
+        PS_BARRIER(length);
+        length &= 0xff;
+        e->query_type = s->type;
+        e->name_length = (__u16)length;
+        __builtin_memcpy(e->name, s->name + (PS_NAME_END - length), sizeof(e->name));
     }
     bpf_ringbuf_submit(e, 0);
+    return 0;
 }

@@ -11,13 +11,16 @@
 
 #define PS_NS_PER_S 1000000000ULL
 
-static __always_inline void learn__fill_query_key(struct ps_query_key *key, const struct flow *f, __u32 slot, __u16 id)
+/* The key of the message in the scratch, seen from either side. */
+static __always_inline void learn__fill_query_key(struct scratch *s)
 {
-    __builtin_memcpy(key->resolver, f->remote.octets, 16);
-    key->slot = slot;
-    key->local_port = f->local_port;
-    key->id = id;
-    key->protocol = f->protocol;
+    struct ps_query_key *key = &s->query_key;
+
+    __builtin_memcpy(key->resolver, s->flow.remote.octets, 16);
+    key->slot = s->slot;
+    key->local_port = s->flow.local_port;
+    key->id = s->id;
+    key->protocol = s->flow.protocol;
     key->pad[0] = key->pad[1] = key->pad[2] = 0;
 }
 
@@ -234,8 +237,7 @@ PS_GLOBAL int learn__take_query(__u32 index)
 }
 
 /* One answer message at `offset` of the packet. Gives PS_R_DNS_ANSWER or what was noticed. */
-static __always_inline int learn__message(struct __sk_buff *skb, __u32 index, const struct flow *f,
-                                          const struct identity *me, __u32 offset, __u32 length)
+PS_GLOBAL int learn__message(struct __sk_buff *skb, __u32 index, __u32 offset, __u32 length)
 {
     struct scratch *s = scratch__at(index);
     const struct ps_gate *g = identity__gate();
@@ -247,16 +249,16 @@ static __always_inline int learn__message(struct __sk_buff *skb, __u32 index, co
         return PS_R_ANSWER_MALFORMED;
     at = dns__read_answer(index, g->hash_seed);
     if (at < 0)
-        return -at;
-    learn__fill_query_key(&s->query_key, f, me->slot, s->id);
+        return PS_R_ANSWER_MALFORMED;
+    learn__fill_query_key(s);
     reason = learn__take_query(index);
     if (reason)
         return reason;
     if (!s->answers)
         return PS_R_DNS_ANSWER;
     /* Without its text the name could not outlive a change of policy; it still serves until then. */
-    learn__keep_domain(index, me->slot, g->domains_per_slot);
-    reason = learn__records(index, (__u32)at, me->slot, g->learned_per_slot);
+    learn__keep_domain(index, s->slot, g->domains_per_slot);
+    reason = learn__records(index, (__u32)at, s->slot, g->learned_per_slot);
     if (!reason && length > PS_ANSWER_MAX)
         reason = PS_R_ANSWER_TRUNCATED;
     return reason ? reason : PS_R_DNS_ANSWER;

@@ -9,13 +9,6 @@
 #include "lib/packet.h"
 #include "lib/scratch.h"
 
-/* The best answer so far for a flow: any deny beats every allow, the first of each kind counts. */
-struct finding {
-    __u64 rule;
-    __u64 name_hash;              /* the learned name behind it, 0 for a CIDR */
-    __u8 verdict;
-};
-
 static __always_inline const struct ps_match *match__address(const union ps_address *a, __u16 policy)
 {
     if (address__is_v4(a)) {
@@ -127,14 +120,14 @@ PS_GLOBAL __u64 match__judge_again(__u32 index, __u32 slot, __u64 name_hash, __u
 
 /* An entry's rule set now: what it holds, or judged again after a change of policy. */
 static __always_inline __u64 match__learned_set(struct ps_learned *l, struct ps_learned_name *n, __u32 index,
-                                                const struct identity *me)
+                                                const struct scratch *s)
 {
-    __u32 generation = PS_BINDING_GENERATION(me->binding);
+    __u32 generation = PS_BINDING_GENERATION(s->binding);
     __u64 set;
 
     if (n->generation == generation)
         return n->rule_set;
-    set = match__judge_again(index, me->slot, n->name_hash, PS_BINDING_POLICY(me->binding), l->is_private);
+    set = match__judge_again(index, s->slot, n->name_hash, PS_BINDING_POLICY(s->binding), l->is_private);
     n->rule_set = set;
     n->generation = generation;
     return set;
@@ -149,39 +142,44 @@ static __always_inline struct ps_learned *match__learned(const union ps_address 
 }
 
 /*
- * Adds what the names learned for the flow's address say. Expired names count only for the flow that is open under
- * them (`open_name`).
+ * Adds to the scratch's `best` what the names learned for its flow's address say; gives best's verdict. Expired
+ * names count only for the flow that is open under them (`open_name`). Overwrites the scratch's name only after a
+ * change of policy.
  */
-static __always_inline void match__learned_names(struct finding *best, const struct flow *f, __u32 index,
-                                                 const struct identity *me, __u64 open_name)
+PS_GLOBAL int match__learned_names(__u32 index, __u64 open_name)
 {
-    struct ps_learned *l = match__learned(&f->remote, me->slot);
+    struct scratch *s = scratch__at(index);
     __u64 now = bpf_ktime_get_ns();
+    struct ps_learned *l;
 
-    if (!l)
-        return;
-    for (__u32 i = 0; i < PS_NAMES_PER_ADDRESS; i++) {
+    if (!s)
+        return PS_NONE;
+    l = match__learned(&s->flow.remote, s->slot);
+    for (__u32 i = 0; l && i < PS_NAMES_PER_ADDRESS; i++) {
         struct ps_learned_name *n = &l->names[i];
         __u64 hash = n->name_hash;
 
         if (!hash || (n->expires_ns <= now && hash != open_name))
             continue;
-        match__port(best, match__learned_set(l, n, index, me), f->protocol, f->remote_port, hash);
+        match__port(&s->best, match__learned_set(l, n, index, s), s->flow.protocol, s->flow.remote_port, hash);
     }
+    return s->best.verdict;
 }
 
-/* Is some name learned for the address still allowed? For reverse look-ups. */
-static __always_inline int match__is_learned(const union ps_address *a, __u32 index, const struct identity *me)
+/* Is some name learned for the scratch's `address` still allowed? For reverse look-ups. */
+PS_GLOBAL int match__is_learned(__u32 index)
 {
-    struct ps_learned *l = match__learned(a, me->slot);
+    struct scratch *s = scratch__at(index);
     __u64 now = bpf_ktime_get_ns();
+    struct ps_learned *l;
 
-    if (!l)
+    if (!s)
         return 0;
-    for (__u32 i = 0; i < PS_NAMES_PER_ADDRESS; i++) {
+    l = match__learned(&s->address, s->slot);
+    for (__u32 i = 0; l && i < PS_NAMES_PER_ADDRESS; i++) {
         struct ps_learned_name *n = &l->names[i];
 
-        if (n->name_hash && n->expires_ns > now && match__learned_set(l, n, index, me))
+        if (n->name_hash && n->expires_ns > now && match__learned_set(l, n, index, s))
             return 1;
     }
     return 0;

@@ -41,7 +41,7 @@ PS_INLINE void packet__put_v6(union ps_address *a, const __u8 *octets)
     __builtin_memcpy(a->octets, octets, 16);
 }
 
-PS_INLINE __u8 packet__read_v4(const struct ps_packet *p, struct flow *f, __u32 *l4)
+PS_INLINE __u8 packet__read_v4(struct ps_packet *p, struct flow *f, __u32 *l4)
 {
     __u8 ip[20];
 
@@ -58,40 +58,52 @@ PS_INLINE __u8 packet__read_v4(const struct ps_packet *p, struct flow *f, __u32 
     return 0;
 }
 
-PS_INLINE __u8 packet__read_v6(const struct ps_packet *p, struct flow *f, __u32 *l4)
+#define PS_EXTENSIONS(reason, next, offset) ((__u32)(reason) << 24 | (__u32)(next) << 16 | (offset))
+
+/*
+ * Walks IPv6 extension headers from the first one's type. Gives PS_EXTENSIONS(reason, protocol, offset of L4). A
+ * global function, so that its paths are verified once and not times those of all that follows.
+ */
+PS_GLOBAL __u32 packet__walk_extensions(struct ps_packet *p, __u32 next)
 {
-    __u8 ip[40], option[2];
-    __u32 offset = sizeof(ip);
-    __u8 next;
+    __u32 offset = 40;
+    __u8 option[2];
+
+    for (int i = 0; i < PS_EXTENSION_HEADERS; i++) {
+        if (next == 44)
+            return PS_EXTENSIONS(PS_R_FRAGMENT, next, offset);
+        if (next == 43 || next == 51 || next == 135 || next == 139 || next == 140)
+            break;                /* routing moves the destination; the others nobody sends */
+        if (next != 0 && next != 60) /* hop-by-hop and destination options are stepped over */
+            return PS_EXTENSIONS(0, next & 0xff, offset);
+        if (cursor__load(p, offset, option, sizeof(option)))
+            return PS_EXTENSIONS(PS_R_TRUNCATED, next, offset);
+        next = option[0];
+        offset += ((__u32)option[1] + 1) * 8;
+    }
+    return PS_EXTENSIONS(PS_R_EXTENSION_HEADER, next & 0xff, offset);
+}
+
+PS_INLINE __u8 packet__read_v6(struct ps_packet *p, struct flow *f, __u32 *l4)
+{
+    __u8 ip[40];
+    __u32 end;
 
     if (cursor__load(p, 0, ip, sizeof(ip)))
         return PS_R_TRUNCATED;
     packet__put_v6(f->direction == PS_EGRESS ? &f->local : &f->remote, ip + 8);
     packet__put_v6(f->direction == PS_EGRESS ? &f->remote : &f->local, ip + 24);
-    next = ip[6];
-    for (int i = 0; i < PS_EXTENSION_HEADERS; i++) {
-        if (next == 44)
-            return PS_R_FRAGMENT;
-        if (next == 43 || next == 51 || next == 135 || next == 139 || next == 140)
-            return PS_R_EXTENSION_HEADER; /* routing moves the destination; the others nobody sends */
-        if (next != 0 && next != 60) {    /* hop-by-hop and destination options are stepped over */
-            f->protocol = next;
-            *l4 = offset;
-            return 0;
-        }
-        if (cursor__load(p, offset, option, sizeof(option)))
-            return PS_R_TRUNCATED;
-        next = option[0];
-        offset += ((__u32)option[1] + 1) * 8;
-    }
-    return PS_R_EXTENSION_HEADER;
+    end = packet__walk_extensions(p, ip[6]);
+    f->protocol = (__u8)(end >> 16);
+    *l4 = end & 0xffff;
+    return (__u8)(end >> 24);
 }
 
 /*
  * Fills `f` (zeroed but for direction and hook). 0, or the reason why the packet can't be judged; then the fields
  * that were read are there for the event.
  */
-PS_INLINE __u8 packet__read(const struct ps_packet *p, struct flow *f)
+PS_INLINE __u8 packet__read(struct ps_packet *p, struct flow *f)
 {
     __u8 head[14]; /* of TCP: up to the flags */
     __u32 l4 = 0, header = 0;

@@ -6,13 +6,25 @@
  */
 #pragma once
 
-#include "lib/address.h"
+#include "lib/packet.h"
 
 /* The reversed name is written downwards from NAME_END; 0s follow it, the key's header stands before it. */
 #define PS_NAME_END 264
 #define PS_KEY_HEADER 6
 
+/* The best answer so far for a flow: any deny beats every allow, the first of each kind counts. */
+struct finding {
+    __u64 rule;
+    __u64 name_hash;              /* the learned name behind it, 0 for a CIDR */
+    __u8 verdict;
+};
+
 struct scratch {
+    /* what is judged, and for whom: filled by scratch__open, since global functions take scalars only */
+    struct flow flow;
+    __u64 binding;
+    __u32 slot;
+    struct finding best;
     __u8 message[PS_ANSWER_MAX];
     __u8 name[PS_NAME_END + 264];     /* see above */
     __u32 name_length;                /* octets of the text */
@@ -33,7 +45,6 @@ struct scratch {
     /* the query an answer belongs to */
     struct ps_query query;
     struct ps_query_key query_key;
-    __u32 slot;
     struct ps_ring_entry ring;        /* in: the key that takes a place; out: the key that stood there */
     struct ps_learned blank_learned;
     struct ps_domain domain;
@@ -64,6 +75,18 @@ struct {
 static __always_inline struct scratch *scratch__at(__u32 index)
 {
     return bpf_map_lookup_elem(&scratches, &index);
+}
+
+static __always_inline void scratch__open(__u32 index, const struct flow *f, __u32 slot, __u64 binding)
+{
+    struct scratch *s = scratch__at(index);
+
+    if (!s)
+        return;
+    s->flow = *f;
+    s->slot = slot;
+    s->binding = binding;
+    s->name_length = 0;
 }
 
 /* PS_SCRATCH_NONE when programs nest deeper than there are slots: the caller denies. */

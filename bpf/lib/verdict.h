@@ -6,7 +6,7 @@
 #pragma once
 
 #include "lib/event.h"
-#include "lib/learn.h"
+#include "lib/query.h"
 #include "lib/reply.h"
 
 struct decision {
@@ -19,6 +19,30 @@ struct decision {
     __u8 may_cache;
 };
 
+/* A decision in one word, as the global functions give it; its rule and name are in the scratch's `best`. */
+static __always_inline __u32 verdict__pack(const struct decision *d)
+{
+    struct scratch *s = scratch__at(d->scratch);
+
+    if (s) {
+        s->best.rule = d->rule;
+        s->best.name_hash = d->name_hash;
+    }
+    return (__u32)d->verdict | (__u32)d->reason << 8 | (__u32)d->has_name << 16 | (__u32)d->may_cache << 24;
+}
+
+static __always_inline void verdict__unpack(struct decision *d, __u32 packed)
+{
+    const struct scratch *s = scratch__at(d->scratch);
+
+    d->verdict = (__u8)packed;
+    d->reason = (__u8)(packed >> 8);
+    d->has_name = (__u8)(packed >> 16);
+    d->may_cache = (__u8)(packed >> 24);
+    d->rule = s ? s->best.rule : 0;
+    d->name_hash = s ? s->best.name_hash : 0;
+}
+
 static __always_inline int verdict__set(struct decision *d, __u8 verdict, __u8 reason, __u64 rule)
 {
     d->verdict = verdict;
@@ -28,6 +52,16 @@ static __always_inline int verdict__set(struct decision *d, __u8 verdict, __u8 r
 }
 #define verdict__allow(d, reason, rule) verdict__set(d, PS_ALLOW, reason, rule)
 #define verdict__deny(d, reason, rule) verdict__set(d, PS_DENY, reason, rule)
+
+/* Programs nest deeper than there is scratch: what can't be judged is denied. */
+static __always_inline void verdict__no_scratch(struct decision *d)
+{
+    struct ps_gate *g = identity__gate();
+
+    if (g)
+        __sync_fetch_and_add(&g->scratch_lost, 1);
+    verdict__deny(d, PS_R_SCRATCH, 0);
+}
 
 /* Enforce judges; audit says what it would have done; open passes all. An unknown mode (unbound) denies. */
 static __always_inline void verdict__apply_mode(struct decision *d, const struct identity *me)
@@ -49,127 +83,38 @@ static __always_inline int verdict__is_dns(const struct flow *f)
     return f->remote_port == PS_PORT_DNS || address__is_docker_resolver(&f->remote);
 }
 
-/* A name that no rule allows: the reverse name of an address that may be reached passes all the same. */
-static __always_inline int verdict__reverse_name(struct decision *d, const struct identity *me)
-{
-    struct scratch *s = scratch__at(d->scratch);
-    const struct ps_match *m;
-    union ps_address a;
-    int is_learned;
-    __u32 spare;
-
-    if (!s || !name__reverse_address(d->scratch))
-        return verdict__deny(d, PS_R_NAME_NOT_ALLOWED, 0);
-    a = s->address;
-    m = match__address(&a, PS_BINDING_POLICY(me->binding));
-    if (m && m->verdict == PS_DENY)
-        return verdict__deny(d, PS_R_REVERSE_NOT_ALLOWED, m->rule);
-    if (m && m->verdict == PS_ALLOW)
-        return verdict__allow(d, PS_R_REVERSE_QUERY, m->rule);
-    spare = scratch__claim();     /* judging a learned name again would overwrite the question */
-    is_learned = spare != PS_SCRATCH_NONE && match__is_learned(&a, spare, me);
-    scratch__release(spare);
-    if (is_learned)
-        return verdict__allow(d, PS_R_REVERSE_QUERY, 0);
-    return verdict__deny(d, PS_R_REVERSE_NOT_ALLOWED, 0);
-}
-
-/* Judges the question in the scratch and, if the query may leave, records it. */
-static __always_inline int verdict__question(struct decision *d, const struct flow *f, const struct identity *me,
-                                             const struct ps_gate *g)
-{
-    struct scratch *s = scratch__at(d->scratch);
-    __u16 policy = PS_BINDING_POLICY(me->binding);
-    int verdict, reason;
-
-    if (!s)
-        return verdict__deny(d, PS_R_SCRATCH, 0);
-    d->has_name = 1;
-    verdict = match__name(d->scratch, policy);
-    if (verdict == PS_DENY)
-        verdict__deny(d, PS_R_NAME_DENIED, s->match.rule);
-    else if (verdict == PS_ALLOW)
-        verdict__allow(d, PS_R_DNS_QUERY, s->match.rule);
-    else
-        verdict__reverse_name(d, me);
-    if (d->verdict == PS_DENY && me->policy->mode == PS_MODE_ENFORCE)
-        return 1;
-    learn__fill_query_key(&s->query_key, f, me->slot, s->id);
-    s->query.name_hash = s->name_hash;
-    s->query.sent_ns = bpf_ktime_get_ns();
-    /* A name that is only watched (audit) teaches addresses without a rule set: none is allowed by it. */
-    s->query.rule_set = verdict == PS_ALLOW ? s->match.rule_set : 0;
-    s->query.private_set = verdict == PS_ALLOW ? s->match.private_set : 0;
-    s->query.generation = PS_BINDING_GENERATION(me->binding);
-    s->query.min_ttl_s = me->policy->min_ttl_s;
-    s->query.type = s->type;
-    s->query.pad = 0;
-    reason = learn__store_query(d->scratch, g->queries_per_slot);
-    if (reason)
-        return verdict__deny(d, (__u8)reason, 0);
-    return 1;
-}
-
-/* One query message at `offset` of the packet. */
-static __always_inline int verdict__query(struct decision *d, struct __sk_buff *skb, const struct flow *f,
-                                          const struct identity *me, __u32 offset, __u32 length)
-{
-    const struct ps_gate *g = identity__gate();
-    int reason;
-
-    if (!g)
-        return verdict__deny(d, PS_R_SCRATCH, 0);
-    if (length > PS_ANSWER_MAX)
-        return verdict__deny(d, PS_R_DNS_TRAILING, 0);
-    reason = dns__copy(skb, d->scratch, offset, length);
-    if (!reason)
-        reason = dns__read_query(d->scratch, g->hash_seed);
-    if (reason)
-        return verdict__deny(d, (__u8)reason, 0);
-    return verdict__question(d, f, me, g);
-}
-
-/* A segment to port 53 is one or more whole messages, each after its length (RFC 1035, 4.2.2). */
-static __always_inline int verdict__stream(struct decision *d, struct __sk_buff *skb, const struct flow *f,
-                                           const struct identity *me)
-{
-    __u32 at = f->payload_offset, left = f->payload_length;
-    __u8 prefix[2];
-
-    for (int i = 0; i < PS_DNS_MESSAGES; i++) {
-        __u32 length;
-
-        if (left < 2 || cursor__load(skb, at, prefix, 2))
-            return verdict__deny(d, PS_R_DNS_FRAMING, 0);
-        length = cursor__be16(prefix);
-        if (length > left - 2)
-            return verdict__deny(d, PS_R_DNS_FRAMING, 0);
-        verdict__query(d, skb, f, me, at + 2, length);
-        if (d->verdict == PS_DENY)
-            return 1;
-        at += 2 + length;
-        left -= 2 + length;
-        if (!left)
-            return 1;
-    }
-    return verdict__deny(d, PS_R_DNS_FRAMING, 0);
-}
-
-/* Port 53 is for questions to resolvers, whatever the rules say. `skb` is null where no payload is in sight yet. */
-static __always_inline int verdict__dns(struct decision *d, struct __sk_buff *skb, const struct flow *f,
-                                        const struct identity *me)
+/* Port 53 is for questions to resolvers, whatever the rules say. PS_NONE: the payload decides (verdict__query). */
+static __always_inline int verdict__dns(struct decision *d, const struct flow *f, const struct identity *me,
+                                        int has_payload)
 {
     if (!verdict__is_dns(f))
         return 0;
     if (!match__is_resolver(&f->remote, me->policy, PS_BINDING_POLICY(me->binding)))
         return verdict__deny(d, PS_R_RESOLVER, 0);
-    if (!skb || (f->protocol == PS_PROTO_TCP && !f->payload_length))
+    if (!has_payload || (f->protocol == PS_PROTO_TCP && !f->payload_length))
         return verdict__allow(d, PS_R_DNS_SESSION, 0);
+    return verdict__set(d, PS_NONE, PS_R_DNS_QUERY, 0);
+}
+
+/*
+ * What the payload asks for, as query.h judges it. Called by the hook itself and not by verdict__egress: the chain of
+ * calls below it would need more than the 512 octets of stack that a chain may have.
+ */
+static __always_inline void verdict__query(struct decision *d, struct __sk_buff *skb, const struct flow *f)
+{
+    const struct scratch *s;
+    int reason;
+
     if (f->protocol == PS_PROTO_TCP)
-        return verdict__stream(d, skb, f, me);
-    if (skb->gso_size)
-        return verdict__deny(d, PS_R_DNS_GSO, 0);
-    return verdict__query(d, skb, f, me, f->payload_offset, f->payload_length);
+        reason = query__judge_stream(skb, d->scratch);
+    else if (skb->gso_size)
+        reason = PS_R_DNS_GSO;
+    else
+        reason = query__judge(skb, d->scratch, f->payload_offset, f->payload_length);
+    s = scratch__at(d->scratch);
+    d->has_name = 1;
+    verdict__set(d, reason == PS_R_DNS_QUERY || reason == PS_R_REVERSE_QUERY ? PS_ALLOW : PS_DENY, (__u8)reason,
+                 s ? s->best.rule : 0);
 }
 
 /* ---- addresses ---- */
@@ -198,17 +143,20 @@ static __always_inline int verdict__rules(struct decision *d, const struct flow 
                                           __u64 open_name)
 {
     const struct ps_match *m = match__address(&f->remote, PS_BINDING_POLICY(me->binding));
-    struct finding best = {};
+    struct scratch *s = scratch__at(d->scratch);
 
+    if (!s)
+        return verdict__deny(d, PS_R_SCRATCH, 0);
+    __builtin_memset(&s->best, 0, sizeof(s->best));
     if (m)
-        match__port(&best, m->rule_set, f->protocol, f->remote_port, 0);
-    match__learned_names(&best, f, d->scratch, me, open_name);
+        match__port(&s->best, m->rule_set, f->protocol, f->remote_port, 0);
+    match__learned_names(d->scratch, open_name);
     d->may_cache = 1;
-    d->name_hash = best.name_hash;
-    if (best.verdict == PS_DENY)
-        return verdict__deny(d, PS_R_DENY_RULE, best.rule);
-    if (best.verdict == PS_ALLOW)
-        return verdict__allow(d, best.name_hash ? PS_R_LEARNED : PS_R_CIDR, best.rule);
+    d->name_hash = s->best.name_hash;
+    if (s->best.verdict == PS_DENY)
+        return verdict__deny(d, PS_R_DENY_RULE, s->best.rule);
+    if (s->best.verdict == PS_ALLOW)
+        return verdict__allow(d, s->best.name_hash ? PS_R_LEARNED : PS_R_CIDR, s->best.rule);
     return verdict__deny(d, me->policy->default_reason ? me->policy->default_reason : PS_R_NO_RULE, 0);
 }
 
@@ -216,11 +164,11 @@ static __always_inline int verdict__rules(struct decision *d, const struct flow 
 
 /* A packet in answer to what others opened to us. SYN+ACK is sent by no one who did not get a SYN. */
 static __always_inline int verdict__tcp_reply(struct decision *d, const struct flow *f, const struct identity *me,
-                                              const struct ps_socket *cache)
+                                              __u32 accepted)
 {
     const __u8 both = PS_TCP_SYN | PS_TCP_ACK;
 
-    if (f->protocol != PS_PROTO_TCP || !((cache && cache->accepted) || (f->tcp_flags & both) == both))
+    if (f->protocol != PS_PROTO_TCP || !(accepted || (f->tcp_flags & both) == both))
         return 0;
     if (me->policy->inbound == PS_ALLOW)
         return verdict__allow(d, PS_R_REPLY, 0);
@@ -265,19 +213,15 @@ static __always_inline int verdict__cached(struct decision *d, const struct iden
     return verdict__set(d, cache->verdict, cache->reason, cache->rule);
 }
 
-/*
- * A packet that leaves. `cache`: what its TCP socket remembers, or null. The caller has claimed d->scratch, and
- * has put the reason of a packet that packet.h refused into d->reason.
- */
-static __always_inline void verdict__egress(struct decision *d, struct __sk_buff *skb, const struct flow *f,
-                                            const struct identity *me, const struct ps_socket *cache)
+static __always_inline void verdict__order_egress(struct decision *d, const struct flow *f,
+                                                  const struct identity *me, __u64 open_name, __u32 accepted)
 {
-    struct ps_udp_peer_key key;
     struct ps_udp_peer *peer = 0;
+    struct ps_udp_peer_key key;
 
-    if (verdict__source_port(d, f) || verdict__dns(d, skb, f, me) || verdict__loopback(d, f, me))
+    if (verdict__source_port(d, f) || verdict__dns(d, f, me, 1) || verdict__loopback(d, f, me))
         return;
-    if (verdict__tcp_reply(d, f, me, cache) || verdict__protocol(d, f) || verdict__source_address(d, f, me))
+    if (verdict__tcp_reply(d, f, me, accepted) || verdict__protocol(d, f) || verdict__source_address(d, f, me))
         return;
     if (f->protocol == PS_PROTO_UDP) {
         reply__key(&key, f, me->slot);
@@ -285,17 +229,32 @@ static __always_inline void verdict__egress(struct decision *d, struct __sk_buff
     }
     if (verdict__udp_reply(d, f, me, peer))
         return;
-    verdict__rules(d, f, me, cache && cache->serial == me->serial ? cache->name_hash : 0);
+    verdict__rules(d, f, me, open_name);
     if (f->protocol == PS_PROTO_UDP && d->verdict == PS_ALLOW)
         reply__touch(&key, peer, 1, d->scratch, me->slot);
 }
 
+/*
+ * The packet that stands in the scratch leaves. `open_name`: the learned name its TCP socket was allowed by, or 0;
+ * `accepted`: others opened the socket. Gives the decision packed, before the mode; PS_NONE: see verdict__dns.
+ */
+PS_GLOBAL __u32 verdict__egress(__u32 index, __u64 open_name, __u32 accepted)
+{
+    struct decision d = {.scratch = index, .verdict = PS_DENY, .reason = PS_R_SCRATCH};
+    struct scratch *s = scratch__at(index);
+    struct identity me = {};
+
+    if (s && identity__of_binding(&me, s->slot, s->binding))
+        verdict__order_egress(&d, &s->flow, &me, open_name, accepted);
+    return verdict__pack(&d);
+}
+
 /* An attempt to connect or send, before there is a packet: no payload, no certainty about the socket. */
-static __always_inline void verdict__attempt(struct decision *d, const struct flow *f, const struct identity *me)
+static __always_inline void verdict__order_attempt(struct decision *d, const struct flow *f, const struct identity *me)
 {
     struct ps_udp_peer_key key;
 
-    if (verdict__dns(d, 0, f, me) || verdict__loopback(d, f, me))
+    if (verdict__dns(d, f, me, 0) || verdict__loopback(d, f, me))
         return;
     if (f->protocol == PS_PROTO_UDP) {
         reply__key(&key, f, me->slot);
@@ -305,8 +264,19 @@ static __always_inline void verdict__attempt(struct decision *d, const struct fl
     verdict__rules(d, f, me, 0);
 }
 
+PS_GLOBAL __u32 verdict__attempt(__u32 index)
+{
+    struct decision d = {.scratch = index, .verdict = PS_DENY, .reason = PS_R_SCRATCH};
+    struct scratch *s = scratch__at(index);
+    struct identity me = {};
+
+    if (s && identity__of_binding(&me, s->slot, s->binding))
+        verdict__order_attempt(&d, &s->flow, &me);
+    return verdict__pack(&d);
+}
+
 /* A packet that arrives: only `inbound` decides, and what we opened ourselves may be answered. */
-static __always_inline void verdict__ingress(struct decision *d, const struct flow *f, const struct identity *me)
+static __always_inline void verdict__order_ingress(struct decision *d, const struct flow *f, const struct identity *me)
 {
     int opens = f->protocol == PS_PROTO_TCP && (f->tcp_flags & (PS_TCP_SYN | PS_TCP_ACK)) == PS_TCP_SYN;
     struct ps_udp_peer_key key;
@@ -327,4 +297,42 @@ static __always_inline void verdict__ingress(struct decision *d, const struct fl
         reply__touch(&key, peer, 0, d->scratch, me->slot);
     else
         verdict__deny(d, PS_R_INBOUND_DENIED, 0);
+}
+
+PS_GLOBAL __u32 verdict__ingress(__u32 index)
+{
+    struct decision d = {.scratch = index, .verdict = PS_DENY, .reason = PS_R_SCRATCH};
+    struct scratch *s = scratch__at(index);
+    struct identity me = {};
+
+    if (s && identity__of_binding(&me, s->slot, s->binding))
+        verdict__order_ingress(&d, &s->flow, &me);
+    return verdict__pack(&d);
+}
+
+/*
+ * The end of every hook: the mode applies, the verdict is counted and, unless it allows, told. Gives 1 when the
+ * packet or attempt may go on. Gives the scratch back.
+ */
+static __always_inline int verdict__settle(struct decision *d, const struct flow *f, const struct identity *me)
+{
+    verdict__apply_mode(d, me);
+    account__add(me->slot, d->rule, f->direction, d->verdict, d->reason, 1, f->length);
+    if (d->verdict != PS_ALLOW && d->scratch != PS_SCRATCH_NONE)
+        event__denied(d->scratch, me->cgroup_id, me->serial,
+                      d->verdict | (__u32)d->reason << 8 | (d->has_name ? EVENT_HAS_NAME : 0));
+    scratch__release(d->scratch);
+    return d->verdict == PS_ALLOW || d->verdict == PS_WOULD_DENY;
+}
+
+/* Claims a scratch and puts the flow there. 0 and a denial when there is none. */
+static __always_inline int verdict__begin(struct decision *d, const struct flow *f, const struct identity *me)
+{
+    d->scratch = scratch__claim();
+    if (d->scratch == PS_SCRATCH_NONE) {
+        verdict__no_scratch(d);
+        return 0;
+    }
+    scratch__open(d->scratch, f, me->slot, me->binding);
+    return 1;
 }
