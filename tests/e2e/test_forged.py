@@ -14,7 +14,9 @@ metadata: {{name: hostile}}
 spec:
   select: [{{cgroup: {path}}}]
   dns: {{resolvers: [{resolver}], search: []}}
-  allow: [{{name: web, domains: ["*.odd.test"], ports: [tcp/80, udp/9000]}}]
+  allow:
+    - {{name: web, domains: ["*.odd.test"], ports: [tcp/80, udp/9000]}}
+    - {{name: echo, cidrs: [198.51.100.50/32], ports: [udp/9000]}}
 """
 IP_TRANSPARENT, IPPROTO_SCTP, IPPROTO_UDPLITE = 19, 132, 136
 
@@ -47,7 +49,7 @@ def test_nothing_leaves_from_port_53(container, watch):
 
 def test_the_resolvers_address_as_source_is_denied(container, watch):
     with watch(container) as seen:
-        got = container.probe("spoof", source=ODD, source_port=5555, address=container.v4, port=4000)
+        got = container.probe("spoof", source=ODD, source_port=5555, address="198.51.100.50", port=9000)
     assert got["error"] == "EPERM", got
     assert seen.grown(direction="egress", verdict="deny", reason="source-address") >= 1
 
