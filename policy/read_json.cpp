@@ -12,8 +12,8 @@ namespace json = boost::json;
 
 // Only the syntax is asked for: every event is taken and dropped.
 struct Ignore {
-    static constexpr std::size_t max_object_size = max_source_values;
-    static constexpr std::size_t max_array_size = max_source_values;
+    static constexpr std::size_t max_object_size = max_source_octets;
+    static constexpr std::size_t max_array_size = max_source_octets;
     static constexpr std::size_t max_key_size = max_source_octets;
     static constexpr std::size_t max_string_size = max_source_octets;
     using code = json::error_code;

@@ -9,6 +9,7 @@
 #include <yaml-cpp/mark.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <istream>
 #include <streambuf>
 
@@ -62,9 +63,11 @@ struct TooManyValues {
 // Builds one tree. Nodes nested too deep are reported once and left out.
 class Builder final : public YAML::EventHandler {
   public:
-    Builder(Report &report, int first_line) : report_(report), first_line_(first_line) {}
+    explicit Builder(Report &report) : report_(report) {}
 
     Node take_root() { return std::move(root_); }
+    Place place(const YAML::Mark &mark) const { return {mark.line + first_line_, mark.column + 1}; }
+    void pass_lines(int count) { first_line_ += count; } // the next parser sees the text behind them
 
     void OnDocumentStart(const YAML::Mark &) override {
         open_.clear();
@@ -102,8 +105,6 @@ class Builder final : public YAML::EventHandler {
     void OnMapEnd() override { close(); }
 
   private:
-    Place place(const YAML::Mark &mark) const { return {mark.line + first_line_, mark.column + 1}; }
-
     Node start(const YAML::Mark &mark, Node::Kind kind, const std::string &tag, YAML::anchor_t anchor) {
         Node node;
         node.kind = kind;
@@ -145,7 +146,7 @@ class Builder final : public YAML::EventHandler {
     }
 
     Report &report_;
-    int first_line_; // of the text that the parser sees
+    int first_line_ = 1; // of the text that the parser sees
     Node root_;
     std::vector<Node> open_;
     std::size_t too_deep_ = 0;
@@ -190,31 +191,26 @@ std::size_t first_bad_octet(std::string_view text) {
 }
 
 std::string explain(const YAML::Exception &error) {
-    if (error.msg.find("alias not found") != std::string::npos)
-        return "not YAML: text that starts with * must be quoted, as \"*.example.com\"";
+    if (error.msg.find("alias") != std::string::npos || error.msg.find("anchor is not defined") != std::string::npos)
+        return "not YAML: text that starts with * must be quoted, as in \"*.example.com\"";
+    if (error.msg == "unknown token")
+        return "not YAML: " + error.msg + "; quote text that has ? or other marks of YAML in it";
     return "not YAML: " + error.msg;
 }
 
-// The offset of the next line that starts a document, at or after the line `line` (counted from 0), npos if none.
-std::size_t next_document(std::string_view text, int line) {
-    std::size_t at = 0;
-    for (int i = 0; at < text.size(); ++i) {
-        const auto end = text.find('\n', at);
-        if (i >= line && text.substr(at, 3) == "---" &&
-            (at + 3 == text.size() || std::string_view(" \t\r\n").find(text[at + 3]) != std::string_view::npos))
-            return at;
-        if (end == text.npos)
-            break;
-        at = end + 1;
-    }
-    return text.npos;
+// The length of the text's first document with its mark. `---` at the start of a line is never anything
+// else (YAML 1.2, 9.1.2), not in brackets or quotes either. Each document gets a parser of its own, as
+// yaml-cpp's look-ahead for an open bracket would run through the documents that follow.
+std::size_t document_length(std::string_view text) {
+    for (auto at = text.find("\n---"); at != text.npos; at = text.find("\n---", at + 1))
+        if (at + 4 == text.size() || std::string_view(" \t\r\n").find(text[at + 4]) != std::string_view::npos)
+            return at + 1;
+    return text.size();
 }
 
-// Reads documents up to a syntax fault; gives the line of the fault (from 0), or -1.
-int read_until_fault(std::string_view text, int first_line, std::vector<Document> &documents, Report &report) {
+void read_chunk(std::string_view text, Builder &builder, std::vector<Document> &documents, Report &report) {
     TextBuffer buffer(text);
     std::istream stream(&buffer);
-    Builder builder(report, first_line);
     try {
         YAML::Parser parser(stream);
         for (auto before = report.errors(); parser.HandleNextDocument(builder); before = report.errors()) {
@@ -223,10 +219,8 @@ int read_until_fault(std::string_view text, int first_line, std::vector<Document
                 documents.push_back({std::move(root), report.errors() != before});
         }
     } catch (const YAML::Exception &error) {
-        report.error({error.mark.line + first_line, error.mark.column + 1}, {}, explain(error));
-        return error.mark.line;
+        report.error(builder.place(error.mark), {}, explain(error));
     }
-    return -1;
 }
 
 } // namespace
@@ -237,17 +231,13 @@ std::vector<Document> read_yaml(std::string_view text, Report &report) {
         report.error(place_of(text, bad), {}, "not YAML: a control character, or not UTF-8");
         return documents;
     }
-    int first_line = 1;
+    Builder builder(report);
     try {
         while (!text.empty()) {
-            const int fault = read_until_fault(text, first_line, documents, report);
-            if (fault < 0)
-                break;
-            const auto next = next_document(text, std::max(fault, 1)); // 1: line 0 starts what just failed
-            if (next == text.npos)
-                break;
-            first_line += place_of(text, next).line - 1;
-            text.remove_prefix(next);
+            const auto chunk = text.substr(0, document_length(text));
+            read_chunk(chunk, builder, documents, report);
+            builder.pass_lines(static_cast<int>(std::count(chunk.begin(), chunk.end(), '\n')));
+            text.remove_prefix(chunk.size());
         }
     } catch (const TooManyValues &fault) {
         report.error(fault.place, {}, "more than " + std::to_string(max_source_values) + " values in one source");
