@@ -21,14 +21,19 @@
 enum { PORT = 9999, RELEASE_WAIT_MS = 30000 };
 #define BORN WORLD_ROOT "/docker-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope"
 
+static const char *error_name(int error) {
+    if (error < 0)
+        return "no result";
+    return error ? strerrorname_np(error) : "success";
+}
+
 static void expect(const char *what, int wanted, int got) {
     char why[128];
-    snprintf(why, sizeof(why), "%s instead of %s", got < 0 ? "no result" : strerrorname_np(got) ?: "success",
-             strerrorname_np(wanted) ?: "success");
+    snprintf(why, sizeof(why), "%s instead of %s", error_name(got), error_name(wanted));
     report(wanted == got, what, why);
 }
 
-/* The last thing `WORLD_CONTAINER` or another did must stand in the counters. */
+/* What was just seen must stand in the counters, with its reason. */
 static void expect_counted(struct world *w, const char *what, uint32_t slot, uint8_t verdict, uint8_t reason) {
     report(world_counted(w, slot, verdict, reason) > 0, what, "not counted");
 }
