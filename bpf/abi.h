@@ -219,9 +219,14 @@ enum ps_slot_flags {
     PS_SLOT_DYING = 4,            /* cgroup removed, sockets may live */
     PS_SLOT_RELEASED = 8,         /* last socket gone, row deleted: the daemon may reuse the slot */
 };
-#define PS_BINDING(generation, policy) (((__u64)(generation) << 32) | (__u16)(policy))
-#define PS_BINDING_POLICY(binding) ((__u16)(binding))
-#define PS_BINDING_GENERATION(binding) ((__u32)((binding) >> 32))
+#ifdef __cplusplus
+#define PS_CAST(type, value) static_cast<type>(value)
+#else
+#define PS_CAST(type, value) ((type)(value))
+#endif
+#define PS_BINDING(generation, policy) ((PS_CAST(__u64, generation) << 32) | PS_CAST(__u16, policy))
+#define PS_BINDING_POLICY(binding) PS_CAST(__u16, binding)
+#define PS_BINDING_GENERATION(binding) PS_CAST(__u32, (binding) >> 32)
 
 /* birth: LPM trie, prefix of a path below the cgroup mount or of a cgroup's own name -> verdict. */
 struct ps_birth_key {

@@ -60,7 +60,10 @@ class Rows {
     Result<std::size_t> release_lost();
 
   private:
+    Result<Row> take_over(std::uint64_t cgroup_id, std::uint32_t row_flags);
     Result<void> clear_state(std::uint32_t slot);
+    Result<void> clear_ring(std::uint32_t slot, std::uint32_t kind, std::uint32_t written);
+    Result<bool> erase_ringed(std::uint32_t kind, const abi::ps_ring_entry &);
     Result<void> clear_counters(std::uint32_t slot);
 
     kernel::Maps *maps_;

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// The folders of pins on a bpf file system.
+#pragma once
+
+#include "userspace/base/result.h"
+
+#include <filesystem>
+#include <vector>
+
+namespace penstock::kernel {
+
+struct PinFolders {
+    std::filesystem::path maps, links;
+};
+
+// Makes the folders below `bpffs`; mounts a bpf file system at /sys/fs/bpf where none holds that path yet.
+Result<PinFolders> make_pin_folders(const std::filesystem::path &bpffs);
+
+// The pins in a folder, sorted; none if the folder is not there.
+Result<std::vector<std::filesystem::path>> list_pins(const std::filesystem::path &folder);
+
+} // namespace penstock::kernel

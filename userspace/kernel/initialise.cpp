@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/kernel/initialise.h"
+
+#include <cerrno>
+#include <sys/random.h>
+
+namespace penstock::kernel {
+namespace {
+
+constexpr std::uint32_t birth_generation = 1;
+
+abi::ps_gate caps_of(const GateOptions &options) {
+    abi::ps_gate gate{};
+    gate.learned_per_slot = options.learned_per_slot;
+    gate.queries_per_slot = options.queries_per_slot;
+    gate.udp_peers_per_slot = options.udp_peers_per_slot;
+    gate.domains_per_slot = options.domains_per_slot;
+    return gate;
+}
+
+// Emptied first: whoever began this before us may have died half way.
+Result<void> fill_free_slots(const FreeSlots &free_slots) {
+    while (true) {
+        const auto slot = free_slots.pop();
+        if (!slot)
+            return slot.error();
+        if (!*slot)
+            break;
+    }
+    for (std::uint32_t slot = abi::PS_SLOTS - 1; slot >= abi::PS_SLOT_FIRST; slot--) // the lowest is on top
+        if (const auto done = free_slots.push(slot); !done)
+            return done;
+    return {};
+}
+
+abi::ps_policy birth_policy(abi::ps_mode mode) {
+    abi::ps_policy policy{};
+    policy.generation = birth_generation;
+    policy.min_ttl_s = 30;
+    policy.mode = mode;
+    policy.inbound = mode == abi::PS_MODE_ENFORCE ? abi::PS_DENY : abi::PS_ALLOW;
+    policy.loopback = abi::PS_ALLOW;
+    policy.resolvers_any = mode != abi::PS_MODE_ENFORCE; // what passes also teaches, for the policy to come
+    policy.default_reason = abi::PS_R_BIRTH;
+    return policy;
+}
+
+Result<void> write_fixed_policies(const Map<Id, abi::ps_policy> &policies) {
+    abi::ps_policy unbound{}; // mode 0 denies; its generation is the last one given to any policy
+    unbound.generation = birth_generation;
+    const std::pair<Id, abi::ps_policy> fixed[] = {
+        {abi::PS_POLICY_UNBOUND, unbound},
+        {abi::PS_POLICY_BIRTH_DENY, birth_policy(abi::PS_MODE_ENFORCE)},
+        {abi::PS_POLICY_BIRTH_ALLOW, birth_policy(abi::PS_MODE_OPEN)},
+        {abi::PS_POLICY_BIRTH_AUDIT, birth_policy(abi::PS_MODE_AUDIT)},
+    };
+    for (const auto &[id, policy] : fixed)
+        if (const auto done = policies.update(id, policy); !done)
+            return done;
+    return {};
+}
+
+} // namespace
+
+Result<bool> initialise(Maps &maps, const GateOptions &options, std::uint64_t root_id, std::uint32_t root_level) {
+    abi::ps_gate gate = caps_of(options);
+    const abi::ps_gate there = maps.gate.read();
+    if (there.abi_version != 0) {
+        if (there.root_id != root_id)
+            return fault("the pinned maps belong to the gate root with cgroup id " + std::to_string(there.root_id) +
+                         ", not to id " + std::to_string(root_id) + ": use the old gate root, or detach all first");
+        maps.gate.set_caps(gate);
+        return true;
+    }
+    if (const auto done = fill_free_slots(maps.free_slots); !done)
+        return done.error();
+    if (const auto done = write_fixed_policies(maps.policies); !done)
+        return done.error();
+    gate.abi_version = abi::PS_ABI_VERSION;
+    gate.root_id = root_id;
+    gate.root_level = root_level;
+    gate.next_serial = 1;
+    if (::getrandom(&gate.hash_seed, sizeof gate.hash_seed, 0) != sizeof gate.hash_seed)
+        return system_error("draw the seed of name hashes", errno);
+    maps.gate.initialise(gate);
+    return false;
+}
+
+} // namespace penstock::kernel

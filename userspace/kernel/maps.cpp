@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/kernel/maps.h"
+
+#include <atomic>
+#include <bpf/libbpf.h>
+#include <cerrno>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace penstock::kernel {
+namespace {
+
+// Memory the kernel's programs share with us: every access is one atomic load or store.
+template <class T> T load(T &field) {
+    return std::atomic_ref<T>(field).load(std::memory_order_acquire);
+}
+template <class T> void store(T &field, T value) {
+    std::atomic_ref<T>(field).store(value, std::memory_order_release);
+}
+
+abi::ps_counter sum(const abi::ps_counter *each, std::size_t cpus) {
+    abi::ps_counter total{};
+    for (std::size_t i = 0; i < cpus; i++) {
+        total.packets += each[i].packets;
+        total.bytes += each[i].bytes;
+    }
+    return total;
+}
+
+std::size_t possible_cpus() {
+    const int n = ::libbpf_num_possible_cpus();
+    return n > 0 ? static_cast<std::size_t>(n) : 1;
+}
+
+} // namespace
+
+CounterMap::CounterMap(RawMap raw) : RawMap(std::move(raw)), cpus_(possible_cpus()) {
+    value_size_ = sizeof(abi::ps_counter) * cpus_;
+}
+
+Result<std::optional<abi::ps_counter>> CounterMap::lookup(const abi::ps_counter_key &key) const {
+    std::vector<abi::ps_counter> each(cpus_);
+    const auto found = RawMap::lookup(&key, each.data());
+    if (!found)
+        return found.error();
+    return *found ? std::optional(sum(each.data(), cpus_)) : std::optional<abi::ps_counter>();
+}
+
+Result<void> CounterMap::for_each(
+    const std::function<void(const abi::ps_counter_key &, const abi::ps_counter &)> &visit) const {
+    return RawMap::for_each([&](const void *key, const void *value) {
+        visit(*static_cast<const abi::ps_counter_key *>(key),
+              sum(static_cast<const abi::ps_counter *>(value), cpus_));
+    });
+}
+
+Result<MappedArray> MappedArray::open(int fd, const std::string &name, std::size_t bytes) {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    MappedArray array;
+    array.bytes_ = (bytes + page - 1) / page * page;
+    void *const data = ::mmap(nullptr, array.bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (data == MAP_FAILED)
+        return system_error("mmap map " + name, errno);
+    array.data_ = data;
+    return array;
+}
+
+MappedArray::MappedArray(MappedArray &&other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+
+MappedArray &MappedArray::operator=(MappedArray &&other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+}
+
+MappedArray::~MappedArray() {
+    if (data_)
+        ::munmap(data_, bytes_);
+}
+
+// A slot number comes from a map that other code writes: an impossible one means the overflow slot, not a place
+// past the mapping.
+abi::ps_slot &SlotTable::at(std::uint32_t slot) const {
+    return static_cast<abi::ps_slot *>(memory_.data())[slot < size() ? slot : 0];
+}
+
+abi::ps_slot SlotTable::read(std::uint32_t slot) const {
+    abi::ps_slot &from = at(slot);
+    abi::ps_slot copy{};
+    copy.binding = load(from.binding);
+    copy.cgroup_id = load(from.cgroup_id);
+    copy.serial = load(from.serial);
+    copy.flags = load(from.flags);
+    copy.born_ns = load(from.born_ns);
+    return copy;
+}
+
+void SlotTable::bind(std::uint32_t slot, std::uint64_t binding) {
+    store(at(slot).binding, static_cast<__u64>(binding));
+}
+
+void SlotTable::fill(std::uint32_t slot, const abi::ps_slot &value) {
+    abi::ps_slot &to = at(slot);
+    store(to.cgroup_id, value.cgroup_id);
+    store(to.serial, value.serial);
+    store(to.born_ns, value.born_ns);
+    store(to.flags, value.flags);
+    store(to.binding, value.binding);
+}
+
+void SlotTable::set_flags(std::uint32_t slot, std::uint32_t bits) {
+    std::atomic_ref<__u32>(at(slot).flags).fetch_or(bits);
+}
+
+void SlotTable::clear(std::uint32_t slot) {
+    fill(slot, abi::ps_slot{});
+}
+
+abi::ps_gate GateElement::read() const {
+    abi::ps_gate &from = element();
+    abi::ps_gate copy = from; // the fields that are written once
+    copy.abi_version = load(from.abi_version);
+    copy.level_mask = load(from.level_mask);
+    copy.next_serial = load(from.next_serial);
+    copy.events_lost = load(from.events_lost);
+    copy.counters_lost = load(from.counters_lost);
+    copy.births_lost = load(from.births_lost);
+    copy.scratch_lost = load(from.scratch_lost);
+    return copy;
+}
+
+void GateElement::add_level(std::uint32_t level) {
+    std::atomic_ref<__u32>(element().level_mask).fetch_or(1U << (level % abi::PS_LEVELS));
+}
+
+std::uint32_t GateElement::take_serial() {
+    return std::atomic_ref<__u32>(element().next_serial).fetch_add(1);
+}
+
+void GateElement::set_caps(const abi::ps_gate &caps) {
+    store(element().learned_per_slot, caps.learned_per_slot);
+    store(element().queries_per_slot, caps.queries_per_slot);
+    store(element().udp_peers_per_slot, caps.udp_peers_per_slot);
+    store(element().domains_per_slot, caps.domains_per_slot);
+}
+
+void GateElement::initialise(const abi::ps_gate &value) {
+    abi::ps_gate unmarked = value;
+    unmarked.abi_version = 0;
+    element() = unmarked;
+    store(element().abi_version, value.abi_version);
+}
+
+} // namespace penstock::kernel
