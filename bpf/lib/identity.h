@@ -65,8 +65,11 @@ static __always_inline __u32 identity__deepest(__u32 mask)
     return (mask * 0x01010101) >> 24;
 }
 
-/* 1 and `me` filled, or 0 when no row stands above the packet's socket. A packet without a socket has none. */
-static __always_inline int identity__of_packet(struct identity *me, struct __sk_buff *skb)
+/*
+ * The slot of the nearest row above the packet's socket plus 1, or 0. A packet without a socket has none. Global
+ * functions, so that the 32 ways out of the walk are not times all that follows it.
+ */
+PS_GLOBAL __u32 identity__walk_packet(struct __sk_buff *skb)
 {
     const struct ps_gate *g = identity__gate();
     __u32 mask = g ? g->level_mask : 0;
@@ -77,26 +80,40 @@ static __always_inline int identity__of_packet(struct identity *me, struct __sk_
         const struct ps_row *row = id ? bpf_map_lookup_elem(&containers, &id) : 0;
 
         if (row)
-            return identity__of_slot(me, row->slot);
+            return row->slot + 1;
         mask &= ~(1U << (level & 31));
     }
     return 0;
 }
 
-/* The same for the calling task: the sockaddr, socket and LSM hooks. */
-static __always_inline int identity__of_task(struct identity *me)
+/* The same for the calling task; `mask` is the gate's level_mask. */
+PS_GLOBAL __u32 identity__walk_task(__u32 mask)
 {
-    const struct ps_gate *g = identity__gate();
-    __u32 mask = g ? g->level_mask : 0;
-
     for (int i = 0; i < PS_LEVELS && mask; i++) {
         __u32 level = identity__deepest(mask);
         __u64 id = bpf_get_current_ancestor_cgroup_id(level);
         const struct ps_row *row = id ? bpf_map_lookup_elem(&containers, &id) : 0;
 
         if (row)
-            return identity__of_slot(me, row->slot);
+            return row->slot + 1;
         mask &= ~(1U << (level & 31));
     }
     return 0;
+}
+
+/* 1 and `me` filled, or 0: not ours. */
+static __always_inline int identity__of_packet(struct identity *me, struct __sk_buff *skb)
+{
+    __u32 found = identity__walk_packet(skb);
+
+    return found ? identity__of_slot(me, found - 1) : 0;
+}
+
+/* For the sockaddr, socket and LSM hooks, which know the task and not yet a packet. */
+static __always_inline int identity__of_task(struct identity *me)
+{
+    const struct ps_gate *g = identity__gate();
+    __u32 found = g ? identity__walk_task(g->level_mask) : 0;
+
+    return found ? identity__of_slot(me, found - 1) : 0;
 }
