@@ -111,7 +111,8 @@ Verdict explain_reverse(const Image &image, const Question &question, const Addr
     if (!address.is_never_learned())
         for (const auto &learned : question.learned)
             if (const auto match = find_name(image, learned.name); match && !learned.expired && set_for(*match, address))
-                return allow(match->rule);
+                return decide(so_far, abi::PS_ALLOW, abi::PS_R_REVERSE_QUERY,
+                              address.text() + " was learned for " + learned.name, 0, learned.name);
     return deny(0);
 }
 

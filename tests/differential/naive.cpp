@@ -246,8 +246,7 @@ Answer judge(const World &world, const Question &question)
         return united.make(abi::PS_ALLOW, abi::PS_R_REVERSE_QUERY, by_cidr.allow->name());
     for (const auto &learned : question.learned)
         if (counts(united, learned, *address))
-            return united.make(abi::PS_ALLOW, abi::PS_R_REVERSE_QUERY,
-                               whole(united, [&](const Rule &r) { return united.holds_name(r, learned.name); }).allow->name());
+            return united.make(abi::PS_ALLOW, abi::PS_R_REVERSE_QUERY);
     return united.make(abi::PS_DENY, abi::PS_R_REVERSE_NOT_ALLOWED);
 }
 

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real programs, loaded but attached nowhere and pinned nowhere, with maps of their own, run by
+// BPF_PROG_TEST_RUN for the calling process's cgroup. Its map writer is its own, apart from userspace/sync.
+#pragma once
+
+#include "policy/compile.h"
+#include "tests/differential/packet.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace penstock::differential {
+
+// Throws std::runtime_error with what failed: a test can do nothing else.
+class KernelGate {
+  public:
+    // `cgroup_id`: of the container whose packets the calling process makes. `ifindex`: of a device that is not lo.
+    KernelGate(std::uint64_t cgroup_id, unsigned ifindex);
+    ~KernelGate();
+
+    using PolicyId = std::uint16_t;
+    void write(PolicyId, const policy::Image &);
+    void erase(PolicyId, const policy::Image &);
+    void bind(PolicyId); // with the generation that write() gave
+
+    bool egress(const Octets &frame);  // did it pass?
+    bool ingress(const Octets &frame);
+
+    // How often this was counted since the gate was made.
+    std::uint64_t counted(std::uint64_t rule, abi::ps_direction, abi::ps_verdict, abi::ps_reason) const;
+    std::string counters() const; // all, for a report
+
+    std::size_t learned_names(const policy::Address &) const;
+    void expire(const policy::Address &, std::size_t place); // the name learned there as number `place`, from 0
+    void forget(const policy::Address &);                    // all names of the address
+
+    static constexpr std::uint32_t slot = abi::PS_SLOT_FIRST;
+
+  private:
+    struct Parts;
+    bool run(int program, const Octets &frame);
+    std::unique_ptr<Parts> parts_;
+};
+
+} // namespace penstock::differential
