@@ -242,6 +242,15 @@ std::size_t KernelGate::learned_names(const Address &address) const
         std::count_if(std::begin(row.names), std::end(row.names), [](const auto &name) { return name.name_hash != 0; }));
 }
 
+bool KernelGate::is_private(const Address &address) const
+{
+    const auto key = address_key(address);
+    abi::ps_learned row;
+    if (bpf_map_lookup_elem(bpf_map__fd(parts_->skeleton->maps.learned), &key, &row))
+        fail("look up a learned address", errno);
+    return row.is_private != 0;
+}
+
 void KernelGate::expire(const Address &address, std::size_t place)
 {
     const auto key = address_key(address);

@@ -32,6 +32,7 @@ class KernelGate {
     std::string counters() const; // all, for a report
 
     std::size_t learned_names(const policy::Address &) const;
+    bool is_private(const policy::Address &) const;          // learned as such
     void expire(const policy::Address &, std::size_t place); // the name learned there as number `place`, from 0
     void forget(const policy::Address &);                    // all names of the address
 
