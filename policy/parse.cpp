@@ -6,6 +6,7 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
+#include <google/protobuf/stubs/logging.h>
 
 #include <unordered_set>
 
@@ -245,6 +246,7 @@ bool has_unknown_fields(const pb::Message &message) {
 
 std::vector<Parsed> parse_protobuf(std::string_view text, Report &report) {
     std::vector<Parsed> out;
+    const pb::LogSilencer quiet; // protobuf would write its complaint to stderr
     v1::EgressPolicyList list;
     if (!list.ParseFromArray(text.data(), static_cast<int>(text.size()))) {
         report.error({}, {}, "not a protobuf message of type penstock.v1.EgressPolicyList");

@@ -67,9 +67,15 @@ class Builder final : public YAML::EventHandler {
 
     Node take_root() { return std::move(root_); }
     Place place(const YAML::Mark &mark) const { return {mark.line + first_line_, mark.column + 1}; }
-    void pass_lines(int count) { first_line_ += count; } // the next parser sees the text behind them
+    void pass_lines(int count) { // the next parser sees the text behind them
+        first_line_ += count;
+        document_start_ = -1;
+    }
 
-    void OnDocumentStart(const YAML::Mark &) override {
+    void OnDocumentStart(const YAML::Mark &mark) override {
+        if (mark.pos == document_start_) // yaml-cpp makes empty documents of a stray , or ] without end
+            throw YAML::ParserException(mark, "unexpected text");
+        document_start_ = mark.pos;
         open_.clear();
         root_ = Node{};
         too_deep_ = 0;
@@ -147,6 +153,7 @@ class Builder final : public YAML::EventHandler {
 
     Report &report_;
     int first_line_ = 1; // of the text that the parser sees
+    int document_start_ = -1;
     Node root_;
     std::vector<Node> open_;
     std::size_t too_deep_ = 0;

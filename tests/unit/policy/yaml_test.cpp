@@ -37,6 +37,17 @@ TEST_CASE("a syntax fault costs its own document only") {
     CHECK_THAT(faults(loaded), Contains("kind: expected text such as \"EgressPolicy\", found a number"));
 }
 
+TEST_CASE("stray marks of YAML are one fault, not documents without end") {
+    for (const char *text : {",", "]", "}", ",a: b\n", "--- ,\n"}) {
+        INFO(text);
+        const auto loaded = load_text(text);
+        CHECK(loaded.policies.empty());
+        REQUIRE(loaded.diagnostics.size() == 1);
+        CHECK_THAT(loaded.diagnostics[0].message, Contains("not YAML"));
+    }
+    CHECK_THAT(faults(load_text(document("  mode: audit") + "]\n")), Contains("not YAML"));
+}
+
 TEST_CASE("an unquoted star is explained") {
     CHECK_THAT(faults_of("  allow: [{domains: [*.example.com]}]"), Contains("5:22 ") && Contains("must be quoted"));
     CHECK_THAT(faults_of("  allow: [{domains: [*]}]"), Contains("must be quoted"));
