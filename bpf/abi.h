@@ -392,10 +392,11 @@ struct ps_udp_peer_key {
 PS_ASSERT_SIZE(ps_udp_peer_key, 24);
 struct ps_udp_peer {
     __u64 last_ns;                /* last packet of the side that opened it */
+    __u64 name_hash;              /* ours: the learned name that allowed it; it outlives the name's expiry */
     __u32 ring_position;
     __u32 opened_by_us;           /* 1: answers of the peer give it no right to be answered */
 };
-PS_ASSERT_SIZE(ps_udp_peer, 16);
+PS_ASSERT_SIZE(ps_udp_peer, 24);
 
 /* rings: HASH {map, slot, position} -> the key that stands there, so that a container's oldest goes first. */
 enum ps_ring_kind { PS_RING_LEARNED = 1, PS_RING_QUERIES = 2, PS_RING_UDP_PEERS = 3, PS_RING_DOMAINS = 4 };
@@ -420,14 +421,16 @@ struct ps_socket {
     __u64 binding;                /* the verdict holds while the slot has this binding and serial */
     __u64 rule;
     __u64 name_hash;              /* the learned name that allowed the flow, 0 if a CIDR did */
+    __u8 remote[16];              /* of the flow all this is said of: a socket may connect again elsewhere */
     __u32 slot;
-    __u32 serial;
+    __u32 serial;                 /* 0: no verdict yet */
+    __u16 remote_port;
     __u8 verdict;
     __u8 reason;
     __u8 accepted;                /* others opened it */
-    __u8 pad[5];
+    __u8 pad[3];
 };
-PS_ASSERT_SIZE(ps_socket, 40);
+PS_ASSERT_SIZE(ps_socket, 56);
 
 /* ---- what leaves the kernel ---- */
 

@@ -23,23 +23,28 @@ static __always_inline struct ps_socket *egress__memory(struct __sk_buff *skb, s
     return bpf_sk_storage_get(&sockets, sk, 0, 0);
 }
 
-static __always_inline void egress__remember(struct bpf_sock *sk, const struct decision *d, const struct identity *me)
+static __always_inline void egress__remember(struct bpf_sock *sk, const struct decision *d, const struct flow *f,
+                                             const struct identity *me, int same_flow)
 {
-    struct ps_socket *cache;
+    struct ps_socket *memory;
 
     if (!sk || !d->may_cache || d->verdict != PS_ALLOW)
         return;
-    cache = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-    if (!cache)
+    memory = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+    if (!memory)
         return;                   /* no memory: judged again next time */
-    cache->binding = 0;           /* not valid while it changes */
-    cache->rule = d->rule;
-    cache->name_hash = d->name_hash;
-    cache->slot = me->slot;
-    cache->serial = me->serial;
-    cache->verdict = d->verdict;
-    cache->reason = d->reason;
-    *(volatile __u64 *)&cache->binding = me->binding;
+    *(volatile __u64 *)&memory->binding = 0; /* not valid while it changes */
+    if (!same_flow)
+        memory->accepted = 0;
+    memory->rule = d->rule;
+    memory->name_hash = d->name_hash;
+    __builtin_memcpy(memory->remote, f->remote.octets, 16);
+    memory->remote_port = f->remote_port;
+    memory->slot = me->slot;
+    memory->serial = me->serial;
+    memory->verdict = d->verdict;
+    memory->reason = d->reason;
+    *(volatile __u64 *)&memory->binding = me->binding;
 }
 
 SEC("cgroup_skb/egress")
@@ -50,24 +55,25 @@ int ps_egress(struct __sk_buff *skb)
     struct identity me = {};
     struct bpf_sock *sk;
     struct ps_socket *memory = egress__memory(skb, &sk);
-    __u64 open_name;
+    __u64 open_name = 0;
+    int same_flow;
     __u8 reason;
 
     if (!(memory && memory->serial && identity__of_slot(&me, memory->slot) && me.serial == memory->serial) &&
         !identity__of_packet(&me, skb))
         return EGRESS_PASS;       /* not ours */
     reason = packet__read(skb, &f);
-    if (!reason && verdict__cached(&d, &me, memory))
-        return verdict__settle(&d, &f, &me) ? EGRESS_PASS : EGRESS_DROP;
-    if (verdict__begin(&d, &f, &me)) {
-        open_name = memory && memory->serial == me.serial ? memory->name_hash : 0;
+    same_flow = !reason && verdict__remembers(memory, &f);
+    if (!(same_flow && verdict__remembered(&d, &me, memory)) && verdict__begin(&d, &f, &me)) {
+        if (same_flow && memory->serial == me.serial)
+            open_name = memory->name_hash;
         if (reason)
             verdict__deny(&d, reason, 0);
         else
-            verdict__unpack(&d, verdict__egress(d.scratch, open_name, memory && memory->accepted));
+            verdict__unpack(&d, verdict__egress(d.scratch, open_name, same_flow && memory->accepted));
         if (d.verdict == PS_NONE)
             verdict__query(&d, skb, &f);
-        egress__remember(sk, &d, &me);
+        egress__remember(sk, &d, &f, &me, same_flow);
     }
     return verdict__settle(&d, &f, &me) ? EGRESS_PASS : EGRESS_DROP;
 }

@@ -23,16 +23,48 @@ int ps_sock_create(struct bpf_sock *ctx)
     return verdict__settle(&d, &f, &me) ? SOCK_PASS : SOCK_REFUSE;
 }
 
+#define PS_AF_INET 2
+
+/* The barriers keep clang from sinking both branches' loads into one off a moved context pointer. */
+static __always_inline void sock__remote(struct bpf_sock_ops *ctx, union ps_address *remote)
+{
+    __u32 word;
+
+    if (ctx->family == PS_AF_INET) {
+        word = ctx->remote_ip4;
+        PS_BARRIER(word);
+        address__from_v4(remote, bpf_ntohl(word));
+        return;
+    }
+    word = ctx->remote_ip6[0];
+    PS_BARRIER(word);
+    remote->words[0] = word;
+    word = ctx->remote_ip6[1];
+    PS_BARRIER(word);
+    remote->words[1] = word;
+    word = ctx->remote_ip6[2];
+    PS_BARRIER(word);
+    remote->words[2] = word;
+    word = ctx->remote_ip6[3];
+    PS_BARRIER(word);
+    remote->words[3] = word;
+}
+
 SEC("sockops")
 int ps_sock_ops(struct bpf_sock_ops *ctx)
 {
     const struct ps_gate *g = identity__gate();
     struct ps_socket *memory;
+    union ps_address remote;
 
     if (ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB || !g || !g->level_mask || !ctx->sk)
         return 1;
     memory = bpf_sk_storage_get(&sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-    if (memory)
-        memory->accepted = 1;     /* no memory: its packets are judged as if we had opened it */
+    if (!memory)
+        return 1;                 /* its packets are judged as if we had opened it */
+    sock__remote(ctx, &remote);
+    __builtin_memcpy(memory->remote, remote.octets, 16);
+    memory->remote_port = (__u16)bpf_ntohl(ctx->remote_port);
+    memory->accepted = 1;
     return 1;
 }

@@ -33,8 +33,11 @@ PS_GLOBAL int learn__store_query(__u32 index, __u32 cap)
 
     if (!s)
         return PS_R_SCRATCH;
-    if (bpf_map_lookup_elem(&queries, &s->query_key))
-        goto store;               /* the same query again: it has its place in the ring, more or less */
+    old = bpf_map_lookup_elem(&queries, &s->query_key);
+    if (old) {                    /* sent again: it keeps its place in the ring */
+        s->query.ring_position = old->ring_position;
+        goto store;
+    }
     __builtin_memset(&s->ring, 0, sizeof(s->ring));
     __builtin_memcpy(s->ring.key, &s->query_key, sizeof(s->query_key));
     place = ring__push(index, s->query_key.slot, PS_RING_QUERIES, cap);

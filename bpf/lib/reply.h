@@ -20,18 +20,25 @@ static __always_inline int reply__is_live(const struct ps_udp_peer *peer)
     return peer && bpf_ktime_get_ns() - peer->last_ns < PS_UDP_REPLY_S * PS_NS_PER_S;
 }
 
+/* The learned name under which our own conversation is open: it goes on when the address expires. */
+static __always_inline __u64 reply__open_name(const struct ps_udp_peer *peer)
+{
+    return reply__is_live(peer) && peer->opened_by_us ? peer->name_hash : 0;
+}
+
 /* Notes that `ours` (1) or the peer (0) opened the conversation, or speaks again in it. */
 static __always_inline void reply__touch(const struct ps_udp_peer_key *key, struct ps_udp_peer *peer, __u32 ours,
-                                         __u32 index, __u32 slot)
+                                         __u64 name_hash, __u32 index, __u32 slot)
 {
     const struct ps_gate *g = identity__gate();
     struct scratch *s = scratch__at(index);
-    struct ps_udp_peer fresh = {.last_ns = bpf_ktime_get_ns(), .opened_by_us = ours};
+    struct ps_udp_peer fresh = {.last_ns = bpf_ktime_get_ns(), .name_hash = name_hash, .opened_by_us = ours};
     const struct ps_udp_peer *old;
     __s32 place;
 
     if (peer) {
         peer->opened_by_us = ours;
+        peer->name_hash = name_hash;
         *(volatile __u64 *)&peer->last_ns = fresh.last_ns;
         return;
     }

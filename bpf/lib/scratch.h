@@ -89,8 +89,11 @@ static __always_inline void scratch__open(__u32 index, const struct flow *f, __u
     s->name_length = 0;
 }
 
-/* PS_SCRATCH_NONE when programs nest deeper than there are slots: the caller denies. */
-static __always_inline __u32 scratch__claim(void)
+/*
+ * PS_SCRATCH_NONE when programs nest deeper than there are slots: the caller denies. Global, so that the four ways
+ * out are not times all that follows.
+ */
+PS_GLOBAL __u32 scratch__claim(void)
 {
     __u32 zero = 0;
     __u64 *busy = bpf_map_lookup_elem(&scratch_busy, &zero);

@@ -66,6 +66,8 @@ static __always_inline void verdict__no_scratch(struct decision *d)
 /* Enforce judges; audit says what it would have done; open passes all. An unknown mode (unbound) denies. */
 static __always_inline void verdict__apply_mode(struct decision *d, const struct identity *me)
 {
+    if (d->verdict == PS_DENY && me->policy->default_reason == PS_R_BIRTH)
+        d->reason = PS_R_BIRTH;   /* whatever else is wrong with it */
     if (me->policy->mode == PS_MODE_OPEN)
         verdict__allow(d, PS_R_OPEN, 0);
     else if (me->policy->mode == PS_MODE_AUDIT && d->verdict == PS_DENY)
@@ -170,6 +172,7 @@ static __always_inline int verdict__tcp_reply(struct decision *d, const struct f
 
     if (f->protocol != PS_PROTO_TCP || !(accepted || (f->tcp_flags & both) == both))
         return 0;
+    d->may_cache = accepted;      /* not on the listener, whose SYN+ACKs go to many */
     if (me->policy->inbound == PS_ALLOW)
         return verdict__allow(d, PS_R_REPLY, 0);
     return verdict__deny(d, PS_R_REPLY_DENIED, 0);
@@ -205,12 +208,24 @@ static __always_inline int verdict__source_address(struct decision *d, const str
 
 /* ---- the verdicts of the hooks ---- */
 
-/* The verdict of an open TCP flow, as long as nothing has changed since it fell. */
-static __always_inline int verdict__cached(struct decision *d, const struct identity *me, const struct ps_socket *cache)
+/* Is what the socket remembers said of this flow? A socket may be disconnected and connect elsewhere. */
+static __always_inline int verdict__remembers(const struct ps_socket *memory, const struct flow *f)
 {
-    if (!cache || cache->binding != me->binding || cache->serial != me->serial || cache->slot != me->slot)
+    union ps_address remote;
+
+    if (!memory || memory->remote_port != f->remote_port)
         return 0;
-    return verdict__set(d, cache->verdict, cache->reason, cache->rule);
+    __builtin_memcpy(remote.octets, memory->remote, 16);
+    return remote.halves[0] == f->remote.halves[0] && remote.halves[1] == f->remote.halves[1];
+}
+
+/* The verdict of an open TCP flow, as long as nothing has changed since it fell. */
+static __always_inline int verdict__remembered(struct decision *d, const struct identity *me,
+                                               const struct ps_socket *memory)
+{
+    if (memory->binding != me->binding || memory->serial != me->serial || memory->slot != me->slot)
+        return 0;
+    return verdict__set(d, memory->verdict, memory->reason, memory->rule);
 }
 
 static __always_inline void verdict__order_egress(struct decision *d, const struct flow *f,
@@ -229,9 +244,9 @@ static __always_inline void verdict__order_egress(struct decision *d, const stru
     }
     if (verdict__udp_reply(d, f, me, peer))
         return;
-    verdict__rules(d, f, me, open_name);
+    verdict__rules(d, f, me, open_name ? open_name : reply__open_name(peer));
     if (f->protocol == PS_PROTO_UDP && d->verdict == PS_ALLOW)
-        reply__touch(&key, peer, 1, d->scratch, me->slot);
+        reply__touch(&key, peer, 1, d->name_hash, d->scratch, me->slot);
 }
 
 /*
@@ -252,16 +267,18 @@ PS_GLOBAL __u32 verdict__egress(__u32 index, __u64 open_name, __u32 accepted)
 /* An attempt to connect or send, before there is a packet: no payload, no certainty about the socket. */
 static __always_inline void verdict__order_attempt(struct decision *d, const struct flow *f, const struct identity *me)
 {
+    struct ps_udp_peer *peer = 0;
     struct ps_udp_peer_key key;
 
     if (verdict__dns(d, f, me, 0) || verdict__loopback(d, f, me))
         return;
     if (f->protocol == PS_PROTO_UDP) {
         reply__key(&key, f, me->slot);
-        if (verdict__udp_reply(d, f, me, bpf_map_lookup_elem(&udp_peers, &key)))
-            return;
+        peer = bpf_map_lookup_elem(&udp_peers, &key);
     }
-    verdict__rules(d, f, me, 0);
+    if (verdict__udp_reply(d, f, me, peer))
+        return;
+    verdict__rules(d, f, me, reply__open_name(peer));
 }
 
 PS_GLOBAL __u32 verdict__attempt(__u32 index)
@@ -292,9 +309,9 @@ static __always_inline void verdict__order_ingress(struct decision *d, const str
     reply__key(&key, f, me->slot);
     peer = bpf_map_lookup_elem(&udp_peers, &key);
     if (reply__is_live(peer) && peer->opened_by_us)
-        reply__touch(&key, peer, 1, d->scratch, me->slot);
+        reply__touch(&key, peer, 1, peer->name_hash, d->scratch, me->slot);
     else if (me->policy->inbound == PS_ALLOW)
-        reply__touch(&key, peer, 0, d->scratch, me->slot);
+        reply__touch(&key, peer, 0, 0, d->scratch, me->slot);
     else
         verdict__deny(d, PS_R_INBOUND_DENIED, 0);
 }
