@@ -3,6 +3,7 @@
 #include "userspace/cli/app.h"
 
 #include "userspace/cli/commands.h"
+#include "userspace/cli/terminal_text.h"
 
 #include <CLI/CLI.hpp>
 
@@ -28,17 +29,28 @@ struct Choice {
 
 CLI::App *add(CLI::App &parent, const char *name, const char *help, const char *examples) {
     CLI::App *command = parent.add_subcommand(name, help);
-    command->footer(std::string("Examples:\n") + examples +
-                    "\nExit status: 0 yes or done; 1 no, denied or invalid; 2 usage, or no daemon to talk to.");
+    command->footer(
+        std::string("Examples:\n") + examples +
+        "\nExit status: 0 yes or done; 1 no, denied or invalid; 2 usage, or no daemon to talk to.");
     return command;
 }
 
+// An unset variable of a script must not turn "of this one" into "of all".
+CLI::Validator not_empty() {
+    return {[](const std::string &text) {
+                return text.empty() ? std::string("must not be empty") : std::string();
+            },
+            ""};
+}
+
 void add_format(CLI::App *command, Choice &choice) {
-    const std::map<std::string, Format> names{{"table", Format::table}, {"json", Format::json}, {"yaml", Format::yaml}};
+    const std::map<std::string, Format> names{
+        {"table", Format::table}, {"json", Format::json}, {"yaml", Format::yaml}};
     command->add_option("-o,--output", choice.format, "how to print: table (default), json or yaml")
         ->transform(CLI::Transformer(names))
-        ->check(CLI::IsMember({Format::table, Format::json, Format::yaml}, [](Format format) { return format; })
-                    .description(""))
+        ->check(
+            CLI::IsMember({Format::table, Format::json, Format::yaml}, [](Format format) { return format; })
+                .description(""))
         ->option_text("FORMAT");
 }
 
@@ -53,12 +65,13 @@ void add_container(CLI::App *command, std::string &container, bool required) {
         ->add_option("-c,--container", container,
                      "cgroup path, cgroup id, or the last components of exactly one container's path")
         ->required(required)
+        ->check(not_empty())
         ->option_text("C");
 }
 
 // A command that talks to the daemon.
-CLI::App *add_talking(CLI::App &parent, Choice &choice, const char *name, const char *help, const char *examples,
-                      std::function<int(const Session &)> command) {
+CLI::App *add_talking(CLI::App &parent, Choice &choice, const char *name, const char *help,
+                      const char *examples, std::function<int(const Session &)> command) {
     CLI::App *added = add(parent, name, help, examples);
     add_format(added, choice);
     add_socket(added, choice);
@@ -67,11 +80,12 @@ CLI::App *add_talking(CLI::App &parent, Choice &choice, const char *name, const 
 }
 
 void add_showing(CLI::App &app, Choice &choice) {
-    add_talking(app, choice, "status", "the daemon: version, policies, last reload, losses, how full the maps are",
+    add_talking(app, choice, "status",
+                "the daemon: version, policies, last reload, losses, how full the maps are",
                 "  penstock status\n  penstock status -o json | jq .last_reload\n",
                 [](const Session &session) { return show_status(session); });
-    add_talking(app, choice, "features", "what this kernel can enforce, and what is lost where it can't", "  penstock features\n",
-                [](const Session &session) { return show_features(session); });
+    add_talking(app, choice, "features", "what this kernel can enforce, and what is lost where it can't",
+                "  penstock features\n", [](const Session &session) { return show_features(session); });
     add_talking(app, choice, "ps", "containers and their policy", "  penstock ps\n  penstock ps -o yaml\n",
                 [](const Session &session) { return show_containers(session); });
     CLI::App *counters = add_talking(
@@ -79,75 +93,104 @@ void add_showing(CLI::App &app, Choice &choice) {
         "  penstock counters\n  penstock counters --container web -o json\n",
         [&choice](const Session &session) { return show_counters(session, choice.container); });
     add_container(counters, choice.container, false);
-    CLI::App *learned = add_talking(app, choice, "learned", "addresses that DNS answers taught, by container",
-                                    "  penstock learned\n  penstock learned --container /penstock.slice/web\n",
-                                    [&choice](const Session &session) { return show_learned(session, choice.container); });
+    CLI::App *learned =
+        add_talking(app, choice, "learned", "addresses that DNS answers taught, by container",
+                    "  penstock learned\n  penstock learned --container /penstock.slice/web\n",
+                    [&choice](const Session &session) { return show_learned(session, choice.container); });
     add_container(learned, choice.container, false);
-    CLI::App *events = add_talking(app, choice, "events", "denials, births and deaths, oldest first",
-                                   "  penstock events --denied\n  penstock events -f --container web\n  penstock events -f -o json | "
-                                   "jq -r .name\n",
-                                   [&choice](const Session &session) { return show_events(session, choice.events); });
+    CLI::App *events = add_talking(
+        app, choice, "events", "denials, births and deaths, oldest first",
+        "  penstock events --denied\n  penstock events -f --container web\n  penstock events -f -o json | "
+        "jq -r .name\n",
+        [&choice](const Session &session) { return show_events(session, choice.events); });
     events->add_flag("-f,--follow", choice.events.follow, "go on as they happen, until interrupted");
     events->add_flag("--denied", choice.events.denied, "only what was or would have been denied");
     add_container(events, choice.events.container, false);
 }
 
 void add_explain(CLI::App &app, Choice &choice) {
-    CLI::App *explaining = add_talking(
-        app, choice, "explain", "what the gate answers to a query or a flow, and why (exit 1: denied)",
-        "  penstock explain -c web --domain api.example.com --port tcp/443\n  penstock explain -c web --ip 192.0.2.7 --port udp/443\n",
-        [&choice](const Session &session) { return explain(session, choice.explain); });
+    CLI::App *explaining = add_talking(app, choice, "explain",
+                                       "what the gate answers to a query or a flow, and why (exit 1: denied)",
+                                       "  penstock explain -c web --domain api.example.com --port tcp/443\n"
+                                       "  penstock explain -c web --ip 192.0.2.7 --port udp/443\n",
+                                       {});
     add_container(explaining, choice.explain.container, true);
-    CLI::Option_group *subject = explaining->add_option_group("Subject", "one of");
-    subject->add_option("-d,--domain", choice.explain.domain, "a name to ask for; with --port also a flow to its addresses")
-        ->option_text("NAME");
-    subject->add_option("-i,--ip", choice.explain.ip, "an address to reach")->option_text("ADDRESS");
-    subject->require_option(1);
-    explaining->add_option("-p,--port", choice.explain.port, "tcp/443, udp/53, icmp; with --ip tcp/443 if not given")
-        ->option_text("PORT");
+    CLI::Option *domain = explaining->add_option(
+        "-d,--domain", choice.explain.domain, "a name to ask for; with --port also a flow to its addresses");
+    CLI::Option *ip = explaining->add_option("-i,--ip", choice.explain.ip, "an address to reach");
+    domain->option_text("NAME")->check(not_empty())->excludes(ip);
+    ip->option_text("ADDRESS")->check(not_empty());
+    explaining
+        ->add_option("-p,--port", choice.explain.port,
+                     "tcp/443, udp/53, icmp; with --ip tcp/443 if not given")
+        ->option_text("PORT")
+        ->check(not_empty());
+    explaining->callback([domain, ip, &choice] {
+        if (domain->count() + ip->count() == 0)
+            throw CLI::RequiredError("--domain or --ip");
+        choice.command = [&choice](const Session &session) { return explain(session, choice.explain); };
+    });
 }
 
 void add_policy(CLI::App &app, Choice &choice) {
-    CLI::App *policy = add(app, "policy", "check, show, compare and apply policies", "  penstock policy check agents.yaml\n");
+    CLI::App *policy = add(app, "policy", "check, show, compare and apply policies",
+                           "  penstock policy check agents.yaml\n");
     policy->require_subcommand(1);
     CLI::App *check = add(*policy, "check", "judge policy files; needs no daemon",
-                          "  penstock policy check agents.yaml web.yaml\n  penstock policy check --strict /etc/penstock/policies.d\n");
-    check->add_option("FILE", choice.check.files, "files, directories of files, or - for standard input (YAML)")->required();
+                          "  penstock policy check agents.yaml web.yaml\n  penstock policy check --strict "
+                          "/etc/penstock/policies.d\n");
+    check
+        ->add_option("FILE", choice.check.files,
+                     "files, directories of files, or - for standard input (YAML)")
+        ->required();
     check->add_flag("--strict", choice.check.strict, "refuse what this version does not enforce");
     add_format(check, choice);
     check->callback([&choice] {
-        choice.command = [&choice](const Session &session) { return check_policies(session.output, choice.check); };
+        choice.command = [&choice](const Session &session) {
+            return check_policies(session.output, choice.check);
+        };
     });
-    CLI::App *show = add_talking(*policy, choice, "show", "the policies in force, or one with its rules",
-                                 "  penstock policy show\n  penstock policy show agents --source > agents.yaml\n",
-                                 [&choice](const Session &session) {
-                                     return choice.show.name.empty() ? show_policies(session) : show_policy(session, choice.show);
-                                 });
-    CLI::Option *name = show->add_option("NAME", choice.show.name, "a policy");
+    CLI::App *show = add_talking(
+        *policy, choice, "show", "the policies in force, or one with its rules",
+        "  penstock policy show\n  penstock policy show agents --source > agents.yaml\n",
+        [&choice](const Session &session) {
+            return choice.show.name.empty() ? show_policies(session) : show_policy(session, choice.show);
+        });
+    CLI::Option *name = show->add_option("NAME", choice.show.name, "a policy")->check(not_empty());
     show->add_flag("--source", choice.show.source, "print its source text")->needs(name);
     const auto with_file = [&](CLI::App *command) {
         command->add_option("FILE", choice.file, "a policy file, or - for standard input (YAML)")->required();
     };
-    with_file(add_talking(*policy, choice, "diff", "what an apply would change; changes nothing", "  penstock policy diff agents.yaml\n",
+    with_file(add_talking(*policy, choice, "diff", "what an apply would change; changes nothing",
+                          "  penstock policy diff agents.yaml\n",
                           [&choice](const Session &session) { return diff_policy(session, choice.file); }));
-    with_file(add_talking(*policy, choice, "apply", "put policies in force, all of the file or nothing (root)",
+    with_file(add_talking(*policy, choice, "apply",
+                          "put policies in force, all of the file or nothing (root)",
                           "  penstock policy apply agents.yaml\n  generate | penstock policy apply -\n",
                           [&choice](const Session &session) { return apply_policy(session, choice.file); }));
-    CLI::App *remove = add_talking(*policy, choice, "delete", "remove an applied policy (root)", "  penstock policy delete agents\n",
-                                   [&choice](const Session &session) { return delete_policy(session, choice.show.name); });
-    remove->add_option("NAME", choice.show.name, "an applied policy")->required();
+    CLI::App *remove = add_talking(
+        *policy, choice, "delete", "remove an applied policy (root)", "  penstock policy delete agents\n",
+        [&choice](const Session &session) { return delete_policy(session, choice.show.name); });
+    remove->add_option("NAME", choice.show.name, "an applied policy")->required()->check(not_empty());
 }
 
 void add_control(CLI::App &app, Choice &choice) {
-    add_talking(app, choice, "reload", "read the policy directory again (root); exit 1 and nothing changed if it is refused",
+    add_talking(app, choice, "reload",
+                "read the policy directory again (root); exit 1 and nothing changed if it is refused",
                 "  penstock reload\n", [](const Session &session) { return reload(session); });
-    CLI::App *unload = add(app, "unload", "take ALL enforcement off the machine, at once (root); runs penstockd --detach-all",
-                           "  penstock unload\n  penstock unload --bpffs /sys/fs/bpf/penstock\n");
-    unload->add_option("--bpffs", choice.unload.bpffs, "directory of the pins, as given to penstockd")->option_text("PATH");
-    unload->add_option("--penstockd", choice.unload.penstockd, "the daemon's program; default: beside this one, else in the PATH")
+    CLI::App *unload = add(
+        app, "unload", "take ALL enforcement off the machine, at once (root); runs penstockd --detach-all",
+        "  penstock unload\n  penstock unload --bpffs /sys/fs/bpf/penstock\n");
+    unload->add_option("--bpffs", choice.unload.bpffs, "directory of the pins, as given to penstockd")
+        ->option_text("PATH");
+    unload
+        ->add_option("--penstockd", choice.unload.penstockd,
+                     "the daemon's program; default: beside this one, else in the PATH")
         ->option_text("PATH");
     unload->callback([&choice] {
-        choice.command = [&choice](const Session &session) { return penstock::cli::unload(session.output, choice.unload); };
+        choice.command = [&choice](const Session &session) {
+            return penstock::cli::unload(session.output, choice.unload);
+        };
     });
 }
 
@@ -157,7 +200,8 @@ int run(std::vector<std::string> arguments, std::ostream &out, std::ostream &err
     Choice choice;
     CLI::App app("Asks and steers penstockd, the gate of every container's traffic.", "penstock");
     app.set_version_flag("-V,--version", std::string("penstock " PENSTOCK_VERSION));
-    app.footer("Examples:\n  penstock status\n  penstock policy check agents.yaml\n  penstock explain -c web --domain example.com\n"
+    app.footer("Examples:\n  penstock status\n  penstock policy check agents.yaml\n  penstock explain -c web "
+               "--domain example.com\n"
                "  penstock events -f --denied\n'penstock COMMAND --help' says more. Manual: penstock(1).");
     app.require_subcommand(1);
     app.fallthrough();
@@ -166,11 +210,14 @@ int run(std::vector<std::string> arguments, std::ostream &out, std::ostream &err
     add_explain(app, choice);
     add_policy(app, choice);
     add_control(app, choice);
-    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+    std::reverse(arguments.begin(), arguments.end()); // CLI11 takes them from the back
     try {
         app.parse(std::move(arguments));
     } catch (const CLI::ParseError &error) {
-        return app.exit(error, out, err) == 0 ? exit_ok : exit_failed;
+        if (error.get_exit_code() == 0) // --help, --version
+            return app.exit(error, out, err);
+        err << "penstock: " << printable(error.what()) << " (see penstock --help)\n";
+        return exit_failed;
     }
     return choice.command(Session{Client(choice.api_socket), Output{out, err, choice.format, terminal}});
 }

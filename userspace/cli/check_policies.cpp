@@ -40,8 +40,8 @@ bool warn_unenforced(const Output &output, const policy::Loaded &loaded, bool st
     bool any = false;
     for (const policy::Policy &policy : loaded.policies) {
         for (const std::string &field : policy.unenforced()) {
-            output.err << (strict ? "error" : "warning") << ": policy " << printable(policy.name) << ": " << printable(field)
-                       << ": valid, but this version does not enforce it\n";
+            output.err << (strict ? "error" : "warning") << ": policy " << printable(policy.name) << ": "
+                       << printable(field) << ": valid, but this version does not enforce it\n";
             any = true;
         }
     }
@@ -50,7 +50,8 @@ bool warn_unenforced(const Output &output, const policy::Loaded &loaded, bool st
 
 void print_summary(const Output &output, const policy::Loaded &loaded, bool passed) {
     for (const policy::Policy &policy : loaded.policies)
-        output.out << printable(policy.name) << ": " << policy.allow.size() << " allow, " << policy.deny.size() << " deny\n";
+        output.out << printable(policy.name) << ": " << policy.allow.size() << " allow, "
+                   << policy.deny.size() << " deny\n";
     std::size_t errors = 0;
     for (const policy::Diagnostic &diagnostic : loaded.diagnostics)
         errors += diagnostic.severity == policy::Diagnostic::Severity::error;
@@ -87,7 +88,8 @@ int check_policies(const Output &output, const CheckOptions &options) {
     for (const policy::Diagnostic &diagnostic : loaded.diagnostics)
         output.err << printable(diagnostic.text()) << "\n";
     const bool unenforced = warn_unenforced(output, loaded, options.strict);
-    const bool passed = !unreadable && !policy::has_errors(loaded.diagnostics) && !(options.strict && unenforced);
+    const bool passed =
+        !unreadable && !policy::has_errors(loaded.diagnostics) && !(options.strict && unenforced);
     if (output.format == Format::table)
         print_summary(output, loaded, passed);
     else

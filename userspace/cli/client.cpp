@@ -54,7 +54,7 @@ class LineSplitter {
         pending_.erase(0, start);
         return true;
     }
-    bool too_long() const { return pending_.size() > longest_line; }  // no event is
+    bool too_long() const { return pending_.size() > longest_line; } // no event is
 
   private:
     const LineHandler &on_line_;
@@ -70,7 +70,8 @@ class Exchange {
 
     asio::awaitable<void> run(const Request &request, const LineHandler *on_line) {
         stream_.expires_after(timeout_);
-        auto [connect_error] = co_await stream_.async_connect(asio::local::stream_protocol::endpoint(path_), await);
+        auto [connect_error] =
+            co_await stream_.async_connect(asio::local::stream_protocol::endpoint(path_), await);
         if (connect_error)
             co_return fail("connect to", connect_error);
         http::request<http::string_body> message;
@@ -157,7 +158,8 @@ Result<Response> Client::stream(const Request &request, const LineHandler &on_li
 }
 
 std::string percent_encoded(std::string_view text) {
-    constexpr std::string_view unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    constexpr std::string_view unreserved =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
     constexpr std::string_view digits = "0123456789ABCDEF";
     std::string out;
     for (const char character : text) {

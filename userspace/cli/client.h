@@ -14,7 +14,7 @@ namespace penstock::cli {
 
 struct Request {
     std::string method = "GET";
-    std::string target{};      // path and query, percent-encoded
+    std::string target{}; // path and query, percent-encoded
     std::string body{};
     std::string content_type{};
 };

@@ -31,15 +31,15 @@ struct EventOptions {
 };
 struct PolicyShowOptions {
     std::string name;
-    bool source = false;  // the text itself
+    bool source = false; // the text itself
 };
 struct CheckOptions {
     std::vector<std::string> files;
     bool strict = false;
 };
 struct UnloadOptions {
-    std::string bpffs;      // empty: penstockd's own default
-    std::string penstockd;  // empty: beside this program, else in the PATH
+    std::string bpffs;     // empty: penstockd's own default
+    std::string penstockd; // empty: beside this program, else in the PATH
 };
 
 int show_status(const Session &);
@@ -47,7 +47,7 @@ int show_features(const Session &);
 int show_containers(const Session &);
 int show_policies(const Session &);
 int show_policy(const Session &, const PolicyShowOptions &);
-int check_policies(const Output &, const CheckOptions &);  // needs no daemon
+int check_policies(const Output &, const CheckOptions &); // needs no daemon
 int diff_policy(const Session &, const std::string &file);
 int apply_policy(const Session &, const std::string &file);
 int delete_policy(const Session &, const std::string &name);

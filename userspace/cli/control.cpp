@@ -20,7 +20,8 @@ std::string find_penstockd() {
     std::error_code error;
     const fs::path self = fs::read_symlink("/proc/self/exe", error);
     if (!error)
-        for (const fs::path &candidate : {self.parent_path() / "penstockd", self.parent_path().parent_path() / "sbin" / "penstockd"})
+        for (const fs::path &candidate :
+             {self.parent_path() / "penstockd", self.parent_path().parent_path() / "sbin" / "penstockd"})
             if (access(candidate.c_str(), X_OK) == 0)
                 return candidate.string();
     return "penstockd";

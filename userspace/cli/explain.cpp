@@ -13,8 +13,11 @@ namespace json = boost::json;
 namespace {
 
 void print_judgement(const Output &output, const std::string &subject, const json::value &judgement) {
-    const std::string verdict = text_at(judgement, "verdict"), rule = text_at(judgement, "rule"), match = text_at(judgement, "match");
-    output.out << "\n" << printable(subject) << ": " << toned(output.terminal, verdict_tone(verdict), printable(verdict)) << " ("
+    const std::string verdict = text_at(judgement, "verdict"), rule = text_at(judgement, "rule"),
+                      match = text_at(judgement, "match");
+    output.out << "\n"
+               << printable(subject) << ": "
+               << toned(output.terminal, verdict_tone(verdict), printable(verdict)) << " ("
                << printable(text_at(judgement, "reason")) << ")";
     if (!rule.empty())
         output.out << ", rule " << printable(text_at(judgement, "policy") + "/" + rule);
@@ -39,7 +42,8 @@ void print_explanation(const Output &output, const json::value &answer) {
         print_judgement(output, "query for " + text_at(answer, "domain"), value_at(answer, "query"));
     for (const json::value &flow : list_at(answer, "flows")) {
         const bool guess = !text_at(answer, "domain").empty() && !flag_at(flow, "learned");
-        const std::string remote = guess ? "an address of that name, none learned yet" : text_at(flow, "remote");
+        const std::string remote =
+            guess ? "an address of that name, none learned yet" : text_at(flow, "remote");
         print_judgement(output, text_at(answer, "port") + " to " + remote, flow);
     }
 }

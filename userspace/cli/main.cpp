@@ -17,7 +17,8 @@ penstock::cli::Terminal standard_output() {
     winsize size{};
     terminal.columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
     const char *no_colour = std::getenv("NO_COLOR"), *kind = std::getenv("TERM");
-    terminal.colour = (no_colour == nullptr || *no_colour == '\0') && kind != nullptr && std::string_view(kind) != "dumb";
+    terminal.colour =
+        (no_colour == nullptr || *no_colour == '\0') && kind != nullptr && std::string_view(kind) != "dumb";
     return terminal;
 }
 

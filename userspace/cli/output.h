@@ -35,7 +35,7 @@ std::string text_at(const boost::json::value &, std::string_view field);
 std::uint64_t number_at(const boost::json::value &, std::string_view field);
 bool flag_at(const boost::json::value &, std::string_view field);
 const boost::json::array &list_at(const boost::json::value &, std::string_view field);
-const boost::json::value &value_at(const boost::json::value &, std::string_view field);  // missing: null
+const boost::json::value &value_at(const boost::json::value &, std::string_view field); // missing: null
 std::string joined_at(const boost::json::value &, std::string_view field, std::string_view separator);
 
 } // namespace penstock::cli

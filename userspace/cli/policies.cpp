@@ -27,18 +27,25 @@ std::string first_few(const json::value &value, std::string_view field) {
 void print_policy(const Output &output, const json::value &policy) {
     Facts facts;
     facts.add("policy", text_at(policy, "name"));
-    facts.add("mode", text_at(policy, "mode"), text_at(policy, "mode") == "enforce" ? Tone::plain : Tone::warn);
+    facts.add("mode", text_at(policy, "mode"),
+              text_at(policy, "mode") == "enforce" ? Tone::plain : Tone::warn);
     facts.add("source", text_at(policy, "source") + (flag_at(policy, "applied") ? " (applied)" : ""));
     facts.add("selects", joined_at(policy, "containers", " "));
     if (!list_at(policy, "unenforced").empty())
         facts.add("NOT enforced", joined_at(policy, "unenforced", " "), Tone::warn);
     facts.print(output.out, output.terminal);
-    Table table({{"RULE"}, {"ACTION"}, {"DOMAINS", Table::Align::left, true}, {"CIDRS", Table::Align::left, true},
+    Table table({{"RULE"},
+                 {"ACTION"},
+                 {"DOMAINS", Table::Align::left, true},
+                 {"CIDRS", Table::Align::left, true},
                  {"PORTS", Table::Align::left, true}});
     for (const json::value &rule : list_at(policy, "rules")) {
         const std::string action = text_at(rule, "action"), ports = first_few(rule, "ports");
-        table.row({{text_at(rule, "name")}, {action, verdict_tone(action)}, {first_few(rule, "domains")},
-                   {first_few(rule, "cidrs")}, {ports.empty() ? "tcp, udp" : ports}});
+        table.row({{text_at(rule, "name")},
+                   {action, verdict_tone(action)},
+                   {first_few(rule, "domains")},
+                   {first_few(rule, "cidrs")},
+                   {ports.empty() ? "tcp, udp" : ports}});
     }
     output.out << "\n";
     table.print(output.out, output.terminal);
@@ -64,21 +71,23 @@ void print_diff(const Output &output, const json::value &answer) {
         for (const json::value &change : list_at(policy, "changes")) {
             const bool add = text_at(change, "op") == "add";
             output.out << toned(output.terminal, add ? Tone::good : Tone::bad,
-                                std::string(add ? "  + " : "  - ") + printable(text_at(change, "path")) + "  " +
-                                    printable(text_at(change, "value")))
+                                std::string(add ? "  + " : "  - ") + printable(text_at(change, "path")) +
+                                    "  " + printable(text_at(change, "value")))
                        << "\n";
         }
     }
 }
 
 // Sends the text of `file`; none after an error was printed.
-std::optional<json::value> post_file(const Session &session, const std::string &path, const std::string &file, int &code) {
+std::optional<json::value> post_file(const Session &session, const std::string &path, const std::string &file,
+                                     int &code) {
     const Result<policy::Source> source = read_policy_file(file);
     if (!source) {
         code = fail(session.output, source.error().message, exit_no);
         return std::nullopt;
     }
-    return ask(session, {"POST", target(path, {{"file", file}}), source->text, content_type(source->format)}, code);
+    return ask(session, {"POST", target(path, {{"file", file}}), source->text, content_type(source->format)},
+               code);
 }
 
 int print_done(const Session &session, const json::value &answer, std::string_view done) {
@@ -86,8 +95,8 @@ int print_done(const Session &session, const json::value &answer, std::string_vi
     if (session.output.format != Format::table)
         print_value(session.output, answer);
     else
-        session.output.out << printable(joined_at(answer, "policies", ", ")) << ": " << done << ", generation "
-                           << number_at(answer, "generation") << "\n";
+        session.output.out << printable(joined_at(answer, "policies", ", ")) << ": " << done
+                           << ", generation " << number_at(answer, "generation") << "\n";
     return exit_ok;
 }
 
@@ -103,8 +112,14 @@ int show_policies(const Session &session) {
         return exit_ok;
     }
     using enum Table::Align;
-    Table table({{"POLICY", left, true}, {"MODE"}, {"ALLOW", right}, {"DENY", right}, {"DOMAINS", right}, {"CIDRS", right},
-                 {"CONTAINERS", right}, {"SOURCE", left, true}});
+    Table table({{"POLICY", left, true},
+                 {"MODE"},
+                 {"ALLOW", right},
+                 {"DENY", right},
+                 {"DOMAINS", right},
+                 {"CIDRS", right},
+                 {"CONTAINERS", right},
+                 {"SOURCE", left, true}});
     for (const json::value &policy : list_at(*answer, "policies")) {
         const std::string mode = text_at(policy, "mode");
         table.row({{text_at(policy, "name")},
@@ -155,7 +170,8 @@ int apply_policy(const Session &session, const std::string &file) {
 
 int delete_policy(const Session &session, const std::string &name) {
     int code = exit_ok;
-    const auto answer = ask(session, {.method = "DELETE", .target = "/v1/policies/" + percent_encoded(name)}, code);
+    const auto answer =
+        ask(session, {.method = "DELETE", .target = "/v1/policies/" + percent_encoded(name)}, code);
     return answer ? print_done(session, *answer, "removed") : code;
 }
 

@@ -42,7 +42,8 @@ Result<policy::Source> read_policy_file(const std::string &path) {
             return text.error();
         return policy::Source{"-", std::move(*text), policy::Format::yaml};
     }
-    const std::unique_ptr<std::FILE, int (*)(std::FILE *)> file(std::fopen(path.c_str(), "rbe"), &std::fclose);
+    const std::unique_ptr<std::FILE, int (*)(std::FILE *)> file(std::fopen(path.c_str(), "rbe"),
+                                                                &std::fclose);
     if (!file)
         return fault(path, errno);
     Result<std::string> text = read_all(file.get(), path);
@@ -59,8 +60,10 @@ Result<std::vector<std::string>> policy_files(const std::string &path) {
     constexpr std::array<std::string_view, 4> extensions{".yaml", ".yml", ".json", ".pb"};
     std::vector<std::string> files;
     for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
-        const std::string name = entry->path().filename().string(), extension = entry->path().extension().string();
-        if (name.front() != '.' && std::find(extensions.begin(), extensions.end(), extension) != extensions.end())
+        const std::string name = entry->path().filename().string(),
+                          extension = entry->path().extension().string();
+        if (name.front() != '.' &&
+            std::find(extensions.begin(), extensions.end(), extension) != extensions.end())
             files.push_back(entry->path().string());
     }
     if (error)

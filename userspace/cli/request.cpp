@@ -14,7 +14,7 @@ namespace {
 
 std::optional<json::value> parsed(const std::string &text) {
     json::parse_options options;
-    options.allow_invalid_utf8 = true;  // printing replaces it
+    options.allow_invalid_utf8 = true; // printing replaces it
     json::error_code error;
     json::value value = json::parse(text, error, {}, options);
     if (error)
@@ -56,7 +56,8 @@ int refused(const Output &output, const Response &response) {
     print_diagnostics(output, list_at(body, "diagnostics"));
     const std::string message = text_at(body, "error");
     return fail(output,
-                message.empty() ? "the daemon answered with HTTP status " + std::to_string(response.status) : message,
+                message.empty() ? "the daemon answered with HTTP status " + std::to_string(response.status)
+                                : message,
                 exit_code_of(response.status));
 }
 
@@ -72,7 +73,8 @@ std::optional<json::value> ask(const Session &session, const Request &request, i
     }
     std::optional<json::value> body = parsed(response->body);
     if (!body || !body->is_object()) {
-        exit_code = fail(session.output, "the daemon's answer to " + request.target + " is not a JSON object", exit_failed);
+        exit_code = fail(session.output, "the daemon's answer to " + request.target + " is not a JSON object",
+                         exit_failed);
         return std::nullopt;
     }
     exit_code = exit_ok;

@@ -31,19 +31,26 @@ void add_reload(Facts &facts, const json::value &reload) {
     if (reload.is_null())
         return facts.add("last reload", "never");
     const bool done = flag_at(reload, "ok");
-    facts.add("last reload", date_and_time(text_at(reload, "time")) + (done ? "  ok" : "  REFUSED, the policies before it are in force"),
+    facts.add("last reload",
+              date_and_time(text_at(reload, "time")) +
+                  (done ? "  ok" : "  REFUSED, the policies before it are in force"),
               done ? Tone::good : Tone::bad);
 }
 
 void print_maps(const Session &session, const json::array &maps) {
-    Table table({{"MAP"}, {"USED", Table::Align::right}, {"CAPACITY", Table::Align::right}, {"FULL", Table::Align::right}});
+    Table table({{"MAP"},
+                 {"USED", Table::Align::right},
+                 {"CAPACITY", Table::Align::right},
+                 {"FULL", Table::Align::right}});
     for (const json::value &map : maps) {
         const std::uint64_t used = number_at(map, "used"), capacity = number_at(map, "capacity");
         const std::uint64_t percent = capacity == 0 ? 0 : used / (capacity / 100 + 1);
         table.row({{text_at(map, "map")},
                    {human_count(used)},
                    {human_count(capacity)},
-                   {std::to_string(percent) + "%", percent >= 90 ? Tone::bad : percent >= 70 ? Tone::warn : Tone::plain}});
+                   {std::to_string(percent) + "%", percent >= 90   ? Tone::bad
+                                                   : percent >= 70 ? Tone::warn
+                                                                   : Tone::plain}});
     }
     if (!table.empty()) {
         session.output.out << "\n";
@@ -55,12 +62,15 @@ void print_status(const Session &session, const json::value &status) {
     Facts facts;
     const std::string state = text_at(status, "state");
     facts.add("state", state, state == "ready" ? Tone::good : Tone::warn);
-    facts.add("daemon", "version " + text_at(status, "version") + ", ABI " + std::to_string(number_at(status, "abi")) + ", pid " +
-                            std::to_string(number_at(status, "pid")) + ", up " + human_duration(number_at(status, "uptime_s")));
+    facts.add("daemon", "version " + text_at(status, "version") + ", ABI " +
+                            std::to_string(number_at(status, "abi")) + ", pid " +
+                            std::to_string(number_at(status, "pid")) + ", up " +
+                            human_duration(number_at(status, "uptime_s")));
     facts.add("gate root", text_at(status, "gate_root"));
     facts.add("pins", text_at(status, "bpffs"));
-    facts.add("policies", std::to_string(number_at(status, "policies")) + " (" + std::to_string(number_at(status, "images")) +
-                              " compiled), generation " + std::to_string(number_at(status, "generation")));
+    facts.add("policies", std::to_string(number_at(status, "policies")) + " (" +
+                              std::to_string(number_at(status, "images")) + " compiled), generation " +
+                              std::to_string(number_at(status, "generation")));
     facts.add("containers", std::to_string(number_at(status, "containers")) + " running, " +
                                 std::to_string(number_at(status, "dying")) + " dying");
     const json::value &reload = value_at(status, "last_reload");
@@ -106,7 +116,10 @@ int show_features(const Session &session) {
         return exit_ok;
     }
     session.output.out << "kernel " << printable(text_at(*answer, "kernel")) << "\n\n";
-    Table table({{"FEATURE"}, {"ACTIVE"}, {"DETAIL", Table::Align::left, true}, {"LOST WITHOUT IT", Table::Align::left, true}});
+    Table table({{"FEATURE"},
+                 {"ACTIVE"},
+                 {"DETAIL", Table::Align::left, true},
+                 {"LOST WITHOUT IT", Table::Align::left, true}});
     for (const json::value &feature : list_at(*answer, "features")) {
         const bool active = flag_at(feature, "active");
         table.row({{text_at(feature, "name")},
@@ -127,8 +140,12 @@ int show_containers(const Session &session) {
         print_value(session.output, *answer);
         return exit_ok;
     }
-    Table table({{"CONTAINER", Table::Align::left, true}, {"POLICY", Table::Align::left, true}, {"MODE"}, {"STATE"},
-                 {"NAME", Table::Align::left, true}, {"BORN"}});
+    Table table({{"CONTAINER", Table::Align::left, true},
+                 {"POLICY", Table::Align::left, true},
+                 {"MODE"},
+                 {"STATE"},
+                 {"NAME", Table::Align::left, true},
+                 {"BORN"}});
     for (const json::value &container : list_at(*answer, "containers")) {
         const std::string state = text_at(container, "state"), mode = text_at(container, "mode");
         table.row({{text_at(container, "cgroup")},

@@ -38,12 +38,16 @@ std::string subject(const json::value &event) {
 }
 
 void print_event_line(const Output &output, const json::value &event) {
-    const std::string kind = text_at(event, "kind"), verdict = text_at(event, "verdict"), reason = text_at(event, "reason");
+    const std::string kind = text_at(event, "kind"), verdict = text_at(event, "verdict"),
+                      reason = text_at(event, "reason");
     const std::string what = kind == "denied" ? verdict : kind;
     const std::string container = text_at(event, "container");
-    const auto field = [&](const std::string &text) { output.out << "  " << printable(text.empty() ? "-" : text); };
+    const auto field = [&](const std::string &text) {
+        output.out << "  " << printable(text.empty() ? "-" : text);
+    };
     output.out << printable(time_of_day(text_at(event, "time"))) << "  "
-               << toned(output.terminal, kind == "denied" ? verdict_tone(verdict) : Tone::dim, printable(what));
+               << toned(output.terminal, kind == "denied" ? verdict_tone(verdict) : Tone::dim,
+                        printable(what));
     field(kind == "denied" ? reason : "");
     field(container);
     field(subject(event));
@@ -81,8 +85,13 @@ int show_counters(const Session &session, const std::string &container) {
         print_value(session.output, *answer);
         return exit_ok;
     }
-    Table table({{"CONTAINER", Table::Align::left, true}, {"RULE", Table::Align::left, true}, {"DIR"}, {"VERDICT"},
-                 {"REASON"}, {"PACKETS", Table::Align::right}, {"BYTES", Table::Align::right}});
+    Table table({{"CONTAINER", Table::Align::left, true},
+                 {"RULE", Table::Align::left, true},
+                 {"DIR"},
+                 {"VERDICT"},
+                 {"REASON"},
+                 {"PACKETS", Table::Align::right},
+                 {"BYTES", Table::Align::right}});
     for (const json::value &counter : list_at(*answer, "counters")) {
         const std::string verdict = text_at(counter, "verdict"), name = text_at(counter, "container");
         table.row({{name.empty() ? "(ended)" : name},
@@ -117,7 +126,10 @@ int show_learned(const Session &session, const std::string &container) {
         print_value(session.output, *answer);
         return exit_ok;
     }
-    Table table({{"CONTAINER", Table::Align::left, true}, {"ADDRESS"}, {"NAME", Table::Align::left, true}, {"EXPIRES"}});
+    Table table({{"CONTAINER", Table::Align::left, true},
+                 {"ADDRESS"},
+                 {"NAME", Table::Align::left, true},
+                 {"EXPIRES"}});
     for (const json::value &entry : list_at(*answer, "learned"))
         for (const json::value &name : list_at(entry, "names"))
             table.row({{text_at(entry, "container")},

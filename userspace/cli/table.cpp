@@ -80,7 +80,8 @@ void Table::print(std::ostream &out, const Terminal &terminal) const {
             const std::string text = shortened(cell_of(index), width[index]);
             const bool last = index + 1 == columns_.size();
             const bool bare = last && columns_[index].align == Align::left;
-            out << toned(terminal, tone_of(index), bare ? text : padded(text, width[index], columns_[index].align))
+            out << toned(terminal, tone_of(index),
+                         bare ? text : padded(text, width[index], columns_[index].align))
                 << (last ? "\n" : std::string(gap, ' '));
         }
     };
@@ -100,8 +101,8 @@ void Facts::print(std::ostream &out, const Terminal &terminal) const {
     for (const Fact &fact : facts_)
         width = std::max(width, text_columns(fact.name));
     for (const Fact &fact : facts_)
-        out << toned(terminal, Tone::dim, padded(fact.name, width, Table::Align::left)) << std::string(gap, ' ')
-            << toned(terminal, fact.tone, fact.value) << "\n";
+        out << toned(terminal, Tone::dim, padded(fact.name, width, Table::Align::left))
+            << std::string(gap, ' ') << toned(terminal, fact.tone, fact.value) << "\n";
 }
 
 } // namespace penstock::cli

@@ -13,13 +13,13 @@ namespace penstock::cli {
 enum class Tone { plain, good, bad, warn, dim };
 
 struct Terminal {
-    std::size_t columns = 0;  // 0: not a terminal, nothing is shortened
+    std::size_t columns = 0; // 0: not a terminal, nothing is shortened
     bool colour = false;
 };
 
 // `text` in its colour where the terminal has any. The text must be printable already.
 std::string toned(const Terminal &, Tone, std::string_view text);
-Tone verdict_tone(std::string_view verdict);  // allow, deny, would-deny, none
+Tone verdict_tone(std::string_view verdict); // allow, deny, would-deny, none
 
 class Table {
   public:
@@ -27,7 +27,7 @@ class Table {
     struct Column {
         std::string title;
         Align align = Align::left;
-        bool shrinks = false;  // may be shortened when the terminal is too narrow
+        bool shrinks = false; // may be shortened when the terminal is too narrow
     };
     struct Cell {
         std::string text;
@@ -35,7 +35,7 @@ class Table {
     };
 
     explicit Table(std::vector<Column> columns);
-    void row(std::vector<Cell> cells);  // missing cells are empty
+    void row(std::vector<Cell> cells); // missing cells are empty
     bool empty() const { return rows_.empty(); }
     void print(std::ostream &, const Terminal &) const;
 

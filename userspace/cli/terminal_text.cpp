@@ -142,7 +142,8 @@ std::string human_count(std::uint64_t count) {
 }
 
 std::string human_duration(std::uint64_t seconds) {
-    const auto two = [](std::uint64_t big, const char *big_unit, std::uint64_t small, const char *small_unit) {
+    const auto two = [](std::uint64_t big, const char *big_unit, std::uint64_t small,
+                        const char *small_unit) {
         return std::to_string(big) + big_unit + " " + std::to_string(small) + small_unit;
     };
     if (seconds < 60)

@@ -26,9 +26,9 @@ std::size_t text_columns(std::string_view text);
 // Cuts in the middle, so that both ends can be told: "/penst…/web". Columns of at least 1.
 std::string shortened(std::string_view text, std::size_t columns);
 
-std::string human_bytes(std::uint64_t bytes);       // "0 B", "999 B", "1.2 KiB", "34.0 GiB"
-std::string human_count(std::uint64_t count);       // "12", "12.3k", "4.5M", "6.7G"
-std::string human_duration(std::uint64_t seconds);  // "45s", "3m 5s", "2h 5m", "3d 4h"
+std::string human_bytes(std::uint64_t bytes);      // "0 B", "999 B", "1.2 KiB", "34.0 GiB"
+std::string human_count(std::uint64_t count);      // "12", "12.3k", "4.5M", "6.7G"
+std::string human_duration(std::uint64_t seconds); // "45s", "3m 5s", "2h 5m", "3d 4h"
 
 // "2026-01-31T12:00:00.123Z" to "12:00:00.123Z"; anything else as it is.
 std::string time_of_day(std::string_view rfc3339);

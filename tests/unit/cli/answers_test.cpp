@@ -6,6 +6,8 @@
 #include <boost/json.hpp>
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+
 using namespace penstock::test;
 namespace json = boost::json;
 
@@ -17,7 +19,8 @@ struct Exchange {
     std::vector<Asked> asked;
 };
 
-Exchange exchange(const Answer &answer, std::vector<std::string> words, const penstock::cli::Terminal &terminal = {}) {
+Exchange exchange(const Answer &answer, std::vector<std::string> words,
+                  const penstock::cli::Terminal &terminal = {}) {
     ApiServer server([&](const Asked &) { return answer; });
     words.insert(words.end(), {"--api-socket", server.socket_path()});
     Run run = run_cli(std::move(words), terminal);
@@ -30,10 +33,12 @@ const std::string refusal = R"({"error": "policy refused: 2 errors", "diagnostic
 
 std::string explanation(const std::string &verdict) {
     return R"({"container": "/p/web", "cgroup_id": "0x1", "policies": ["agents"], "mode": "enforce", "generation": 3,
-      "domain": "api.x.com", "ip": "", "port": "tcp/443", "verdict": ")" + verdict + R"(",
+      "domain": "api.x.com", "ip": "", "port": "tcp/443", "verdict": ")" +
+           verdict + R"(",
       "query": {"verdict": "allow", "reason": "dns-query", "policy": "agents", "rule": "llm", "match": "*.x.com",
                 "path": ["resolver 10.0.0.2: allowed", "name api.x.com: rule llm allows"]},
-      "flows": [{"remote": "192.0.2.7", "learned": true, "verdict": ")" + verdict + R"(", "reason": "learned", "policy": "agents",
+      "flows": [{"remote": "192.0.2.7", "learned": true, "verdict": ")" +
+           verdict + R"(", "reason": "learned", "policy": "agents",
                  "rule": "llm", "match": "api.x.com", "path": ["no CIDR", "learned"]}]})";
 }
 
@@ -50,8 +55,10 @@ std::string one_line(std::string text) {
 } // namespace
 
 TEST_CASE("explain asks with encoded values, prints the gates, and its exit code is the verdict") {
-    const auto [verdict, code] = GENERATE(table<std::string, int>({{"allow", 0}, {"would-deny", 0}, {"deny", 1}, {"", 1}, {"new", 1}}));
-    const auto [run, asked] = exchange({.body = explanation(verdict)}, {"explain", "-c", "/p/web", "--domain", "api.x.com", "--port", "tcp/443"});
+    const auto [verdict, code] = GENERATE(
+        table<std::string, int>({{"allow", 0}, {"would-deny", 0}, {"deny", 1}, {"", 1}, {"new", 1}}));
+    const auto [run, asked] = exchange({.body = explanation(verdict)}, {"explain", "-c", "/p/web", "--domain",
+                                                                        "api.x.com", "--port", "tcp/443"});
     CHECK(run.code == code);
     REQUIRE(asked.size() == 1);
     CHECK(asked[0].method == "GET");
@@ -75,7 +82,9 @@ TEST_CASE("a refused reload is exit 1, with every diagnostic on stderr") {
 TEST_CASE("apply sends the file with its type and name; what is in force is said") {
     const TemporaryDirectory directory;
     const std::string file = directory.file("p.json", "{}");
-    const auto [run, asked] = exchange({.body = R"({"policies": ["agents"], "generation": 18, "diagnostics": []})"}, {"policy", "apply", file});
+    const auto [run, asked] =
+        exchange({.body = R"({"policies": ["agents"], "generation": 18, "diagnostics": []})"},
+                 {"policy", "apply", file});
     CHECK(run.code == 0);
     CHECK(run.out == "agents: in force, generation 18\n");
     CHECK(asked.at(0).method == "POST");
@@ -89,18 +98,23 @@ TEST_CASE("apply sends the file with its type and name; what is in force is said
 
 TEST_CASE("diff prints one change a line") {
     const TemporaryDirectory directory;
-    const auto [run, asked] = exchange({.body = R"({"policies": [{"name": "agents", "change": "changed", "containers": ["/p/web"], "changes": [
+    const auto [run, asked] = exchange(
+        {.body =
+             R"({"policies": [{"name": "agents", "change": "changed", "containers": ["/p/web"], "changes": [
         {"op": "remove", "path": "spec.allow[llm].ports", "value": "tcp/80"},
         {"op": "add", "path": "spec.allow[llm].domains", "value": "x.com"}]}], "diagnostics": []})"},
-                                       {"policy", "diff", directory.file("p.yaml", "a: b\n")});
+        {"policy", "diff", directory.file("p.yaml", "a: b\n")});
     CHECK(run.code == 0);
     CHECK(asked.at(0).content_type == "application/yaml");
-    CHECK(run.out == "agents: changed (1 container)\n  - spec.allow[llm].ports  tcp/80\n  + spec.allow[llm].domains  x.com\n");
+    CHECK(run.out == "agents: changed (1 container)\n  - spec.allow[llm].ports  tcp/80\n  + "
+                     "spec.allow[llm].domains  x.com\n");
 }
 
 TEST_CASE("error statuses of the daemon have their exit codes") {
-    const auto [status, code] = GENERATE(table<unsigned, int>({{400, 2}, {403, 1}, {404, 1}, {409, 1}, {413, 1}, {422, 1}, {500, 1}, {503, 2}}));
-    const auto [run, asked] = exchange({.status = status, .body = R"({"error": "because", "diagnostics": []})"}, {"counters", "-c", "web"});
+    const auto [status, code] = GENERATE(table<unsigned, int>(
+        {{400, 2}, {403, 1}, {404, 1}, {409, 1}, {413, 1}, {422, 1}, {500, 1}, {503, 2}}));
+    const auto [run, asked] = exchange(
+        {.status = status, .body = R"({"error": "because", "diagnostics": []})"}, {"counters", "-c", "web"});
     CHECK(run.code == code);
     CHECK(run.out.empty());
     CHECK(run.err == "penstock: because\n");
@@ -108,7 +122,8 @@ TEST_CASE("error statuses of the daemon have their exit codes") {
 }
 
 TEST_CASE("an answer that is no JSON object, or an error without a text, is said plainly") {
-    const auto [body, status] = GENERATE(table<std::string, unsigned>({{"", 200}, {"<html>", 200}, {"[1]", 200}, {"", 500}, {"[]", 500}}));
+    const auto [body, status] = GENERATE(
+        table<std::string, unsigned>({{"", 200}, {"<html>", 200}, {"[1]", 200}, {"", 500}, {"[]", 500}}));
     const auto [run, asked] = exchange({.status = status, .body = body}, {"status"});
     CHECK(run.code == (status == 200 ? 2 : 1));
     CHECK(run.out.empty());
@@ -116,7 +131,8 @@ TEST_CASE("an answer that is no JSON object, or an error without a text, is said
 }
 
 TEST_CASE("a reading command gives the daemon's answer whole in JSON and in YAML") {
-    const std::string body = R"({"counters": [{"container": "", "policy": "p", "rule": "r", "direction": "egress", "verdict": "allow",
+    const std::string body =
+        R"({"counters": [{"container": "", "policy": "p", "rule": "r", "direction": "egress", "verdict": "allow",
         "reason": "cidr", "packets": 12345, "bytes": 1048576}], "time": "2026-01-31T12:00:00.000Z"})";
     const auto as_json = exchange({.body = body}, {"counters", "-o", "json"});
     CHECK(json::parse(as_json.run.out) == json::parse(body));
@@ -129,19 +145,24 @@ TEST_CASE("a reading command gives the daemon's answer whole in JSON and in YAML
 
 TEST_CASE("an event's hostile name can't move the terminal in any format") {
     const std::string format = GENERATE(as<std::string>(), "table", "json", "yaml");
-    const auto [run, asked] = exchange({.chunks = {one_line(hostile_event)}}, {"events", "-f", "--denied", "-o", format});
+    const auto [run, asked] =
+        exchange({.chunks = {one_line(hostile_event)}}, {"events", "-f", "--denied", "-o", format});
     CHECK(run.code == 0);
     CHECK(asked.at(0).target == "/v1/events?follow=1&denied=1");
     CHECK(run.out.find('\x1b') == std::string::npos);
     CHECK(run.out.find("\xc2\x9b") == std::string::npos);
     if (format == "table")
-        CHECK(run.out == "12:00:00.123Z  deny  name-not-allowed  /p/web  udp [fd00::2]:53 A \\x1b[2Jevil\\x9b.example\\x0a  (agents)\n");
+        CHECK(run.out == "12:00:00.123Z  deny  name-not-allowed  /p/web  udp [fd00::2]:53 A "
+                         "\\x1b[2Jevil\\x9b.example\\x0a  (agents)\n");
     if (format == "json")
         CHECK(json::parse(run.out) == json::parse(hostile_event));
 }
 
 TEST_CASE("events that are missing are said, and a line that is no event does not end the stream") {
-    const auto [run, asked] = exchange({.chunks = {"garbage\n", R"({"time": "2026-01-31T12:00:00.000Z", "kind": "lost", "length": 7})", "\n"}}, {"events"});
+    const auto [run, asked] =
+        exchange({.chunks = {"garbage\n",
+                             R"({"time": "2026-01-31T12:00:00.000Z", "kind": "lost", "length": 7})", "\n"}},
+                 {"events"});
     CHECK(run.code == 0);
     CHECK(contains(run.out, "7 events are missing here"));
     CHECK(contains(run.err, "not an event: garbage"));
@@ -149,7 +170,8 @@ TEST_CASE("events that are missing are said, and a line that is no event does no
 
 TEST_CASE("a busy ps fits an 80 column terminal, and is whole elsewhere") {
     const std::string path = "/penstock.slice/" + std::string(64, 'a') + ".scope";
-    const std::string body = R"({"containers": [{"cgroup": ")" + path + R"(", "cgroup_id": "0x1", "slot": 2, "state": "running",
+    const std::string body =
+        R"({"containers": [{"cgroup": ")" + path + R"(", "cgroup_id": "0x1", "slot": 2, "state": "running",
         "policies": ["coding-agents", "everyone"], "mode": "enforce", "birth": "", "name": "a-container", "born": "2026-01-31T12:00:00.000Z"},
         {"cgroup": "/b", "state": "dying", "policies": [], "mode": "open", "birth": "allow", "name": "", "born": ""}]})";
     CHECK(contains(exchange({.body = body}, {"ps"}).run.out, path));
@@ -166,12 +188,15 @@ TEST_CASE("a busy ps fits an 80 column terminal, and is whole elsewhere") {
 }
 
 TEST_CASE("status shows a refused reload, losses and warnings") {
-    const auto [run, asked] = exchange({.body = R"({"version": "0.1.0", "abi": 1, "pid": 8, "uptime_s": 3700, "state": "ready", "gate_root": "/g",
+    const auto [run, asked] = exchange(
+        {.body =
+             R"({"version": "0.1.0", "abi": 1, "pid": 8, "uptime_s": 3700, "state": "ready", "gate_root": "/g",
         "bpffs": "/b", "generation": 17, "policies": 2, "images": 1, "containers": 3, "dying": 1,
         "last_reload": {"time": "2026-01-31T11:58:03.120Z", "ok": false, "diagnostics": [
            {"severity": "error", "file": "a.yaml", "line": 1, "column": 2, "path": "kind", "message": "expected EgressPolicy"}]},
         "warnings": ["quotas are not enforced"], "kernel": {"events_lost": 5, "counters_lost": 0},
-        "maps": [{"map": "names", "used": 95, "capacity": 100}]})"}, {"status"});
+        "maps": [{"map": "names", "used": 95, "capacity": 100}]})"},
+        {"status"});
     CHECK(run.code == 0);
     CHECK(contains(run.out, "2026-01-31 11:58:03Z  REFUSED"));
     CHECK(contains(run.out, "kernel lost  events_lost 5\n"));

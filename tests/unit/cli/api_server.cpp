@@ -33,7 +33,7 @@ class ApiServer::State {
     ~State() {
         stopping_ = true;
         error_code ignored;
-        Protocol::socket knock(context_);  // wakes the accept
+        Protocol::socket knock(context_); // wakes the accept
         knock.connect(Protocol::endpoint(socket_path_), ignored);
         thread_.join();
     }
@@ -92,7 +92,9 @@ class ApiServer::State {
 
     static void send_chunks(Protocol::socket &socket, const Answer &answer) {
         error_code error;
-        asio::write(socket, asio::buffer(std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")), error);
+        asio::write(socket,
+                    asio::buffer(std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")),
+                    error);
         for (const std::string &chunk : answer.chunks)
             asio::write(socket, http::make_chunk(asio::buffer(chunk)), error);
         if (answer.stays_open)
@@ -115,15 +117,21 @@ class ApiServer::State {
     std::atomic<bool> stopping_ = false;
     mutable std::mutex mutex_;
     std::vector<Asked> asked_;
-    std::thread thread_;  // last: it uses all above
+    std::thread thread_; // last: it uses all above
 };
 
-ApiServer::ApiServer(std::function<Answer(const Asked &)> handler) : state_(std::make_unique<State>(std::move(handler))) {}
+ApiServer::ApiServer(std::function<Answer(const Asked &)> handler)
+    : state_(std::make_unique<State>(std::move(handler))) {}
 ApiServer::~ApiServer() = default;
-const std::string &ApiServer::socket_path() const { return state_->socket_path(); }
-std::vector<Asked> ApiServer::asked() const { return state_->asked(); }
+const std::string &ApiServer::socket_path() const {
+    return state_->socket_path();
+}
+std::vector<Asked> ApiServer::asked() const {
+    return state_->asked();
+}
 
-TemporaryDirectory::TemporaryDirectory() : path_((std::filesystem::temp_directory_path() / "penstock-cli-XXXXXX").string()) {
+TemporaryDirectory::TemporaryDirectory()
+    : path_((std::filesystem::temp_directory_path() / "penstock-cli-XXXXXX").string()) {
     if (mkdtemp(path_.data()) == nullptr)
         throw std::runtime_error("mkdtemp " + path_);
 }

@@ -17,10 +17,10 @@ struct Asked {
 struct Answer {
     unsigned status = 200;
     std::string body{};
-    std::vector<std::string> chunks{};  // if any: sent one by one instead of the body
-    bool stays_open = false;            // after the chunks the answer does not end until the client leaves
-    bool silent = false;                // no answer until the client leaves
-    std::string raw{};                  // if any: these octets and nothing else
+    std::vector<std::string> chunks{}; // if any: sent one by one instead of the body
+    bool stays_open = false;           // after the chunks the answer does not end until the client leaves
+    bool silent = false;               // no answer until the client leaves
+    std::string raw{};                 // if any: these octets and nothing else
 };
 
 class ApiServer {
@@ -31,7 +31,7 @@ class ApiServer {
     ApiServer &operator=(const ApiServer &) = delete;
 
     const std::string &socket_path() const;
-    std::vector<Asked> asked() const;  // so far
+    std::vector<Asked> asked() const; // so far
 
   private:
     class State;
@@ -45,7 +45,7 @@ class TemporaryDirectory {
     ~TemporaryDirectory();
     TemporaryDirectory(const TemporaryDirectory &) = delete;
     TemporaryDirectory &operator=(const TemporaryDirectory &) = delete;
-    std::string file(const std::string &name, const std::string &text) const;  // its path
+    std::string file(const std::string &name, const std::string &text) const; // its path
     const std::string &path() const { return path_; }
 
   private:

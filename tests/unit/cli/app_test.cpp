@@ -10,12 +10,15 @@ using Words = std::vector<std::string>;
 
 TEST_CASE("a command line that means nothing is exit 2, an error on stderr, nothing on stdout") {
     const Words words = GENERATE(
-        Words{}, Words{"bogus"}, Words{"--bogus"}, Words{"status", "extra"}, Words{"status", "-o", "xml"}, Words{"status", "-o"},
-        Words{"status", "--follow"}, Words{"policy"}, Words{"policy", "bogus"}, Words{"policy", "check"}, Words{"policy", "apply"},
-        Words{"policy", "apply", "a", "b"}, Words{"policy", "show", "--source"}, Words{"policy", "delete"}, Words{"explain"},
+        Words{}, Words{"bogus"}, Words{"--bogus"}, Words{"status", "extra"}, Words{"status", "-o", "xml"},
+        Words{"status", "-o"}, Words{"status", "--follow"}, Words{"policy"}, Words{"policy", "bogus"},
+        Words{"policy", "check"}, Words{"policy", "apply"}, Words{"policy", "apply", "a", "b"},
+        Words{"policy", "show", "--source"}, Words{"policy", "delete"}, Words{"explain"},
         Words{"explain", "-c", "web"}, Words{"explain", "--domain", "x.com"},
-        Words{"explain", "-c", "web", "--domain", "x.com", "--ip", "192.0.2.1"}, Words{"counters", "--container"},
-        Words{"events", "--denied=maybe"}, Words{"unload", "now"}, Words{"status", "ps"});
+        Words{"explain", "-c", "web", "--domain", "x.com", "--ip", "192.0.2.1"},
+        Words{"counters", "--container"}, Words{"events", "--denied=maybe"}, Words{"counters", "-c", ""},
+        Words{"learned", "--container="}, Words{"policy", "show", ""},
+        Words{"explain", "-c", "web", "--domain", ""}, Words{"unload", "now"}, Words{"status", "ps"});
     const auto run = run_cli(words);
     INFO(run.out << run.err);
     CHECK(run.code == 2);
@@ -24,9 +27,11 @@ TEST_CASE("a command line that means nothing is exit 2, an error on stderr, noth
 }
 
 TEST_CASE("every command has help with examples and the exit codes") {
-    const Words words = GENERATE(Words{"status"}, Words{"features"}, Words{"ps"}, Words{"policy"}, Words{"policy", "check"},
-                                 Words{"policy", "show"}, Words{"policy", "diff"}, Words{"policy", "apply"}, Words{"policy", "delete"},
-                                 Words{"explain"}, Words{"counters"}, Words{"events"}, Words{"learned"}, Words{"reload"}, Words{"unload"});
+    const Words words =
+        GENERATE(Words{"status"}, Words{"features"}, Words{"ps"}, Words{"policy"}, Words{"policy", "check"},
+                 Words{"policy", "show"}, Words{"policy", "diff"}, Words{"policy", "apply"},
+                 Words{"policy", "delete"}, Words{"explain"}, Words{"counters"}, Words{"events"},
+                 Words{"learned"}, Words{"reload"}, Words{"unload"});
     Words asked = words;
     asked.push_back("--help");
     const auto run = run_cli(asked);
@@ -40,7 +45,8 @@ TEST_CASE("every command has help with examples and the exit codes") {
 TEST_CASE("the program has help that names every command, and a version") {
     const auto help = run_cli({"--help"});
     CHECK(help.code == 0);
-    for (const std::string command : {"status", "features", "ps", "policy", "explain", "counters", "events", "learned", "reload", "unload"})
+    for (const std::string command : {"status", "features", "ps", "policy", "explain", "counters", "events",
+                                      "learned", "reload", "unload"})
         CHECK(contains(help.out, "\n  " + command + " "));
     const auto version = run_cli({"--version"});
     CHECK(version.code == 0);
@@ -48,22 +54,25 @@ TEST_CASE("the program has help that names every command, and a version") {
 }
 
 TEST_CASE("without a daemon every command that needs one is exit 2 and says where it looked") {
-    const Words words = GENERATE(Words{"status"}, Words{"features"}, Words{"ps"}, Words{"policy", "show"}, Words{"policy", "show", "x"},
-                                 Words{"policy", "delete", "x"}, Words{"counters"}, Words{"events"}, Words{"events", "-f"},
-                                 Words{"learned"}, Words{"reload"}, Words{"explain", "-c", "web", "--ip", "192.0.2.1"});
+    const Words words = GENERATE(Words{"status"}, Words{"features"}, Words{"ps"}, Words{"policy", "show"},
+                                 Words{"policy", "show", "x"}, Words{"policy", "delete", "x"},
+                                 Words{"counters"}, Words{"events"}, Words{"events", "-f"}, Words{"learned"},
+                                 Words{"reload"}, Words{"explain", "-c", "web", "--ip", "192.0.2.1"});
     const bool before = GENERATE(true, false);
     Words all = words;
     all.insert(before ? all.begin() : all.end(), {"--api-socket", "/nonexistent/api.sock"});
     const auto run = run_cli(all);
     CHECK(run.code == 2);
     CHECK(run.out.empty());
-    CHECK(run.err == "penstock: cannot connect to the daemon at /nonexistent/api.sock: No such file or directory\n");
+    CHECK(run.err ==
+          "penstock: cannot connect to the daemon at /nonexistent/api.sock: No such file or directory\n");
 }
 
 TEST_CASE("unload runs the program it is given, and says so when it can't") {
     const auto run = run_cli({"unload", "--penstockd", "/nonexistent/penstockd"});
     CHECK(run.code == 2);
     CHECK(run.out.empty());
-    const bool refused_or_missing = contains(run.err, "needs root") || contains(run.err, "cannot run /nonexistent/penstockd --detach-all");
+    const bool refused_or_missing = contains(run.err, "needs root") ||
+                                    contains(run.err, "cannot run /nonexistent/penstockd --detach-all");
     CHECK(refused_or_missing);
 }

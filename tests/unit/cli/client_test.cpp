@@ -14,7 +14,8 @@ using test::Asked;
 
 TEST_CASE("a request arrives as it was made, and the answer with its status") {
     ApiServer server([](const Asked &) { return Answer{.status = 422, .body = R"({"error": "no"})"}; });
-    const auto response = Client(server.socket_path()).send({"POST", "/v1/policies?file=a%2Fb", "kind: x\n", "application/yaml"});
+    const auto response = Client(server.socket_path())
+                              .send({"POST", "/v1/policies?file=a%2Fb", "kind: x\n", "application/yaml"});
     REQUIRE(response.has_value());
     CHECK(response->status == 422);
     CHECK(response->body == R"({"error": "no"})");
@@ -35,12 +36,15 @@ TEST_CASE("an answer and a body of many megabytes pass") {
 }
 
 TEST_CASE("lines are handed out as they come, however they are cut into chunks") {
-    ApiServer server([](const Asked &) { return Answer{.chunks = {"one\ntw", "o\n", "\nthr", "ee\n", "without an end"}}; });
-    std::vector<std::string> lines;
-    const auto response = Client(server.socket_path()).stream({.target = "/v1/events"}, [&](std::string_view line) {
-        lines.emplace_back(line);
-        return true;
+    ApiServer server([](const Asked &) {
+        return Answer{.chunks = {"one\ntw", "o\n", "\nthr", "ee\n", "without an end"}};
     });
+    std::vector<std::string> lines;
+    const auto response =
+        Client(server.socket_path()).stream({.target = "/v1/events"}, [&](std::string_view line) {
+            lines.emplace_back(line);
+            return true;
+        });
     REQUIRE(response.has_value());
     CHECK(response->status == 200);
     CHECK(lines == std::vector<std::string>{"one", "two", "three"});
@@ -49,19 +53,23 @@ TEST_CASE("lines are handed out as they come, however they are cut into chunks")
 TEST_CASE("a line of a stream that has not ended is handed out at once") {
     ApiServer server([](const Asked &) { return Answer{.chunks = {"first\n"}, .stays_open = true}; });
     std::string seen;
-    const auto response = Client(server.socket_path()).stream({.target = "/v1/events?follow=1"}, [&](std::string_view line) {
-        seen = line;
-        return false;
-    });
+    const auto response =
+        Client(server.socket_path()).stream({.target = "/v1/events?follow=1"}, [&](std::string_view line) {
+            seen = line;
+            return false;
+        });
     CHECK(response.has_value());
     CHECK(seen == "first");
 }
 
 TEST_CASE("a refused stream returns the refusal and hands out nothing") {
-    ApiServer server([](const Asked &) { return Answer{.status = 404, .body = "{\"error\": \"no such container\"}\n"}; });
+    ApiServer server(
+        [](const Asked &) { return Answer{.status = 404, .body = "{\"error\": \"no such container\"}\n"}; });
     bool called = false;
     const auto response =
-        Client(server.socket_path()).stream({.target = "/v1/events"}, [&](std::string_view) { return called = true; });
+        Client(server.socket_path()).stream({.target = "/v1/events"}, [&](std::string_view) {
+            return called = true;
+        });
     REQUIRE(response.has_value());
     CHECK(response->status == 404);
     CHECK(response->body.find("no such container") != std::string::npos);
@@ -72,7 +80,8 @@ TEST_CASE("what can't be reached or understood is one clear error") {
     SECTION("no socket") {
         const auto response = Client("/nonexistent/api.sock").send({.target = "/"});
         REQUIRE(response.has_error());
-        CHECK(response.error().message == "cannot connect to the daemon at /nonexistent/api.sock: No such file or directory");
+        CHECK(response.error().message ==
+              "cannot connect to the daemon at /nonexistent/api.sock: No such file or directory");
         CHECK(response.error().code == ENOENT);
     }
     SECTION("a path that no socket can have") {
@@ -84,7 +93,9 @@ TEST_CASE("what can't be reached or understood is one clear error") {
         CHECK(Client(server.socket_path()).send({.target = "/"}).error().code == EPROTO);
     }
     SECTION("cut in the middle") {
-        ApiServer server([](const Asked &) { return Answer{.raw = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"}; });
+        ApiServer server([](const Asked &) {
+            return Answer{.raw = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"};
+        });
         CHECK(Client(server.socket_path()).send({.target = "/"}).has_error());
     }
     SECTION("silence") {
@@ -96,14 +107,19 @@ TEST_CASE("what can't be reached or understood is one clear error") {
 }
 
 TEST_CASE("a line longer than any event ends the stream") {
-    ApiServer server([](const Asked &) { return Answer{.chunks = std::vector<std::string>(40, std::string(65536, 'x')), .stays_open = true}; });
+    ApiServer server([](const Asked &) {
+        return Answer{.chunks = std::vector<std::string>(40, std::string(65536, 'x')), .stays_open = true};
+    });
     bool called = false;
     const auto response =
-        Client(server.socket_path()).stream({.target = "/v1/events"}, [&](std::string_view) { return called = true; });
+        Client(server.socket_path()).stream({.target = "/v1/events"}, [&](std::string_view) {
+            return called = true;
+        });
     CHECK_FALSE(called);
     CHECK(response.has_error());
 }
 
 TEST_CASE("percent-encoding leaves only what is safe in a segment and in a value") {
-    CHECK(percent_encoded("/penstock.slice/a b?&=#%+\xc3\xbc~") == "%2Fpenstock.slice%2Fa%20b%3F%26%3D%23%25%2B%C3%BC~");
+    CHECK(percent_encoded("/penstock.slice/a b?&=#%+\xc3\xbc~") ==
+          "%2Fpenstock.slice%2Fa%20b%3F%26%3D%23%25%2B%C3%BC~");
 }

@@ -30,8 +30,12 @@ template <class Print> std::string printed(Print print) {
 } // namespace
 
 TEST_CASE("JSON is harmless to a terminal, and reads back as it was") {
-    const json::value value{{"name", hostile}, {"empty", json::array{}}, {"none", nullptr}, {"big", std::uint64_t{18446744073709551615U}},
-                            {"list", json::array{1, -2, true, json::object{}}}, {"object", {{"inner", 1.5}}}};
+    const json::value value{{"name", hostile},
+                            {"empty", json::array{}},
+                            {"none", nullptr},
+                            {"big", std::uint64_t{18446744073709551615U}},
+                            {"list", json::array{1, -2, true, json::object{}}},
+                            {"object", {{"inner", 1.5}}}};
     const JsonStyle style = GENERATE(JsonStyle::pretty, JsonStyle::line);
     const std::string text = printed([&](std::ostream &out) { print_json(out, value, style); });
     CHECK(harmless(text));
@@ -40,9 +44,12 @@ TEST_CASE("JSON is harmless to a terminal, and reads back as it was") {
 }
 
 TEST_CASE("YAML keeps texts texts, and is harmless to a terminal") {
-    const std::string text = GENERATE(as<std::string>(), "true", "0x1f2a", "1.5", "12", "~", "null", "", "no", "y", "- a", "a: b",
-                                      "*.example.com", "/penstock.slice/web", "#x", "2026-01-31T12:00:00.123Z", hostile);
-    const std::string out = printed([&](std::ostream &stream) { print_yaml(stream, {{"value", text}, {"list", json::array{text}}}); });
+    const std::string text =
+        GENERATE(as<std::string>(), "true", "0x1f2a", "1.5", "12", "~", "null", "", "no", "y", "- a", "a: b",
+                 "*.example.com", "/penstock.slice/web", "#x", "2026-01-31T12:00:00.123Z", hostile);
+    const std::string out = printed([&](std::ostream &stream) {
+        print_yaml(stream, {{"value", text}, {"list", json::array{text}}});
+    });
     INFO(out);
     CHECK(harmless(out));
     const YAML::Node read = YAML::Load(out);
@@ -55,7 +62,10 @@ TEST_CASE("YAML keeps texts texts, and is harmless to a terminal") {
 
 TEST_CASE("YAML keeps numbers, truth, null and empty collections") {
     const std::string out = printed([](std::ostream &stream) {
-        print_yaml(stream, {{"big", std::uint64_t{18446744073709551615U}}, {"flag", true}, {"none", nullptr}, {"list", json::array{}},
+        print_yaml(stream, {{"big", std::uint64_t{18446744073709551615U}},
+                            {"flag", true},
+                            {"none", nullptr},
+                            {"list", json::array{}},
                             {"map", json::object{}}});
     });
     const YAML::Node read = YAML::Load(out);
@@ -67,8 +77,8 @@ TEST_CASE("YAML keeps numbers, truth, null and empty collections") {
 }
 
 TEST_CASE("reads of missing or mistyped fields are empty") {
-    const json::value value{{"text", 1}, {"number", "x"}, {"negative", -1}, {"flag", "true"}, {"list", json::object{}},
-                            {"mixed", json::array{"a", 1, "b"}}};
+    const json::value value{{"text", 1},      {"number", "x"},          {"negative", -1},
+                            {"flag", "true"}, {"list", json::object{}}, {"mixed", json::array{"a", 1, "b"}}};
     CHECK(text_at(value, "text") == "");
     CHECK(number_at(value, "number") == 0);
     CHECK(number_at(value, "negative") == 0);

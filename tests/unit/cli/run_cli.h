@@ -21,6 +21,8 @@ inline Run run_cli(std::vector<std::string> arguments, const cli::Terminal &term
     return {code, out.str(), err.str()};
 }
 
-inline bool contains(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
+inline bool contains(const std::string &text, const std::string &part) {
+    return text.find(part) != std::string::npos;
+}
 
 } // namespace penstock::test

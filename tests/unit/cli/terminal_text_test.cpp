@@ -16,11 +16,18 @@ TEST_CASE("printable writes out what could move a terminal or deceive its reader
         {"a\r\nb\tc", "a\\x0d\\x0ab\\x09c"},
         {"nul\0end"s, "nul\\x00end"},
         {"del\x7f", "del\\x7f"},
-        {"c1 \xc2\x9b" "31m", "c1 \\x9b31m"},
-        {"\xe2\x80\xae" "txt.exe", "\\u{202e}txt.exe"},
+        {"c1 \xc2\x9b"
+         "31m",
+         "c1 \\x9b31m"},
+        {"\xe2\x80\xae"
+         "txt.exe",
+         "\\u{202e}txt.exe"},
         {"zero\xe2\x80\x8bwidth", "zero\\u{200b}width"},
         {"tag\xf3\xa0\x81\x81", "tag\\u{e0041}"},
-        {"b\xc3\xbc" "cher \xe2\x82\xac \xf0\x9f\x99\x82", "b\xc3\xbc" "cher \xe2\x82\xac \xf0\x9f\x99\x82"},
+        {"b\xc3\xbc"
+         "cher \xe2\x82\xac \xf0\x9f\x99\x82",
+         "b\xc3\xbc"
+         "cher \xe2\x82\xac \xf0\x9f\x99\x82"},
         {"\xff\xfe", "\\xff\\xfe"},
         {"overlong \xc0\xaf", "overlong \\xc0\\xaf"},
         {"overlong \xe0\x80\xaf", "overlong \\xe0\\x80\\xaf"},
