@@ -11,7 +11,7 @@ using namespace penstock::policy;
 
 namespace {
 
-constexpr std::array labels{"a", "b", "www", "example", "notexample", "xample", "com", "org", "svc", "xn--bcher-kva", "_dmarc"};
+constexpr std::array labels{"a", "b", "www", "example", "notexample", "xample", "com", "org", "svc", "zz-9", "xn--bcher-kva", "_dmarc"};
 constexpr std::array suffixes{"svc.local", "local", "example.com", "com"};
 constexpr std::array addresses{
     "10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.255", "10.0.1.0", "10.255.255.255", "11.0.0.0", "9.255.255.255",
