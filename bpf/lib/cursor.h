@@ -10,6 +10,8 @@
 
 #ifdef PS_HOST
 #include <cstring>
+#define _Static_assert static_assert
+using namespace penstock::abi;
 #define PS_INLINE static inline
 #define PS_GLOBAL inline
 #define PS_BARRIER(x) (void)(x)

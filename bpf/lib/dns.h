@@ -17,7 +17,7 @@
 PS_GLOBAL int dns__copy(struct ps_packet *packet, __u32 index, __u32 offset, __u32 length)
 {
     struct scratch *s = scratch__at(index);
-    __u32 n = length < PS_ANSWER_MAX ? length : PS_ANSWER_MAX;
+    __u32 n = length < PS_ANSWER_MAX ? length : (__u32)PS_ANSWER_MAX;
 
     if (!s || !n)
         return PS_R_DNS_SHORT;
