@@ -44,13 +44,16 @@ CLI::Validator not_empty() {
 }
 
 void add_format(CLI::App *command, Choice &choice) {
-    const std::map<std::string, Format> names{
-        {"table", Format::table}, {"json", Format::json}, {"yaml", Format::yaml}};
-    command->add_option("-o,--output", choice.format, "how to print: table (default), json or yaml")
-        ->transform(CLI::Transformer(names))
-        ->check(
-            CLI::IsMember({Format::table, Format::json, Format::yaml}, [](Format format) { return format; })
-                .description(""))
+    const auto read = [&choice](const std::string &text) {
+        static const std::map<std::string, Format> formats{
+            {"table", Format::table}, {"json", Format::json}, {"yaml", Format::yaml}};
+        const auto found = formats.find(text);
+        if (found == formats.end())
+            throw CLI::ValidationError("--output", "expected table, json or yaml, not '" + text + "'");
+        choice.format = found->second;
+    };
+    command
+        ->add_option_function<std::string>("-o,--output", read, "how to print: table (default), json or yaml")
         ->option_text("FORMAT");
 }
 

@@ -26,6 +26,14 @@ TEST_CASE("a command line that means nothing is exit 2, an error on stderr, noth
     CHECK_FALSE(run.err.empty());
 }
 
+TEST_CASE("an error of the command line is one line that says what was expected") {
+    CHECK(run_cli({"status", "-o", "xml"}).err ==
+          "penstock: --output: expected table, json or yaml, not 'xml' (see penstock --help)\n");
+    CHECK(run_cli({"explain", "-c", "web"}).err ==
+          "penstock: --domain or --ip is required (see penstock --help)\n");
+    CHECK(run_cli({"evil\x1b[2J"}).err.find('\x1b') == std::string::npos);
+}
+
 TEST_CASE("every command has help with examples and the exit codes") {
     const Words words =
         GENERATE(Words{"status"}, Words{"features"}, Words{"ps"}, Words{"policy"}, Words{"policy", "check"},
