@@ -37,6 +37,12 @@ PS_INLINE int address__is_loopback(const union ps_address *a)
     return !a->halves[0] && !a->words[2] && a->words[3] == ps_be32(1);
 }
 
+/* 0.0.0.0 or ::, which connect() takes for "this host". */
+PS_INLINE int address__is_unspecified(const union ps_address *a)
+{
+    return !a->words[3] && (address__is_v4(a) || (!a->halves[0] && !a->words[2]));
+}
+
 /* Docker's embedded resolver: behind it every port is the resolver (DNAT to a random one). */
 PS_INLINE int address__is_docker_resolver(const union ps_address *a)
 {

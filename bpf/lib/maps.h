@@ -100,11 +100,15 @@ struct {
     __type(value, __u8);
 } resolvers SEC(".maps") __weak;
 
-/* ---- learned state: capped per container by `rings`, so no container evicts another's ---- */
+/*
+ * ---- learned state ----
+ * Capped per container by `rings`, so no container evicts another's. The sizes hold 256 containers that fill
+ * their default caps at once; memory is taken per entry that is there.
+ */
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 131072);
+    __uint(max_entries, 262144);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_address_key);
     __type(value, struct ps_learned);
@@ -112,7 +116,7 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 131072);
+    __uint(max_entries, 262144);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_domain_key);
     __type(value, struct ps_domain);
@@ -120,7 +124,7 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 65536);
+    __uint(max_entries, 131072);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_query_key);
     __type(value, struct ps_query);
@@ -136,7 +140,7 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 524288);
+    __uint(max_entries, 1048576);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_ring_key);
     __type(value, struct ps_ring_entry);
@@ -160,7 +164,7 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-    __uint(max_entries, 131072);
+    __uint(max_entries, 262144);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_counter_key);
     __type(value, struct ps_counter);

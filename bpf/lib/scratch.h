@@ -87,6 +87,7 @@ static __always_inline void scratch__open(__u32 index, const struct flow *f, __u
     s->slot = slot;
     s->binding = binding;
     s->name_length = 0;
+    __builtin_memset(&s->best, 0, sizeof(s->best));
 }
 
 /*

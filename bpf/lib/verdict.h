@@ -270,6 +270,10 @@ static __always_inline void verdict__order_attempt(struct decision *d, const str
     struct ps_udp_peer *peer = 0;
     struct ps_udp_peer_key key;
 
+    if (address__is_unspecified(&f->remote)) {
+        verdict__allow(d, PS_R_LOOPBACK, 0); /* becomes a loopback address: the packet hook judges that */
+        return;
+    }
     if (verdict__dns(d, f, me, 0) || verdict__loopback(d, f, me))
         return;
     if (f->protocol == PS_PROTO_UDP) {

@@ -18,10 +18,10 @@ struct GateOptions {
     std::filesystem::path gate_root;                        // a directory of the cgroup v2 mount
     std::filesystem::path bpffs = "/sys/fs/bpf/penstock";   // pins go to its maps/ and links/
     std::map<std::string, std::uint32_t> max_entries;       // by map name (bpf/lib/maps.h); for new maps only
-    std::uint32_t learned_per_slot = 4096;                  // caps of one container; a power of two each
-    std::uint32_t queries_per_slot = 1024;
-    std::uint32_t udp_peers_per_slot = 1024;
-    std::uint32_t domains_per_slot = 4096;
+    std::uint32_t learned_per_slot = 1024;                  // caps of one container; a power of two each
+    std::uint32_t queries_per_slot = 256;
+    std::uint32_t udp_peers_per_slot = 512;
+    std::uint32_t domains_per_slot = 1024;
 };
 
 class Gate {
