@@ -23,7 +23,9 @@ bool is_name_octet(char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
-char fold(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char fold(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 // What somebody who wrote this octet into a name had in mind.
 std::string octet_fault(std::string_view name, char octet) {
@@ -69,8 +71,8 @@ Outcome<bool> append_label(std::string &out, std::string_view label, std::string
             return Fault{octet_fault(whole, c)};
     }
     if (folded.size() > max_label)
-        return Fault{"label " + quoted(label) + " has " + std::to_string(folded.size()) + " octets; at most " +
-                     std::to_string(max_label) + " are allowed"};
+        return Fault{"label " + quoted(label) + " has " + std::to_string(folded.size()) +
+                     " octets; at most " + std::to_string(max_label) + " are allowed"};
     if (!out.empty())
         out += '.';
     out += folded;

@@ -5,13 +5,20 @@ namespace penstock::policy {
 
 const char *Node::describe() const {
     switch (kind) {
-    case Kind::empty: return "nothing";
-    case Kind::text: return "text";
-    case Kind::number: return "a number";
-    case Kind::boolean: return "a truth value";
-    case Kind::list: return "a list";
-    case Kind::map: return "a mapping";
-    case Kind::faulty: break;
+    case Kind::empty:
+        return "nothing";
+    case Kind::text:
+        return "text";
+    case Kind::number:
+        return "a number";
+    case Kind::boolean:
+        return "a truth value";
+    case Kind::list:
+        return "a list";
+    case Kind::map:
+        return "a mapping";
+    case Kind::faulty:
+        break;
     }
     return "a fault";
 }

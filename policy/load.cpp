@@ -40,7 +40,8 @@ void load_source(const Source &source, Names &names, Loaded &loaded) {
             const Where name = root.field("metadata").field("name");
             const auto [site, fresh] = names.emplace(policy.name, NameSite{source.file, name.place()});
             if (!fresh)
-                name.error("the name " + quoted(policy.name) + " is taken by the policy at " + text_of(site->second));
+                name.error("the name " + quoted(policy.name) + " is taken by the policy at " +
+                           text_of(site->second));
         }
         if (report.errors() == before && !parsed.faulty)
             loaded.policies.push_back(std::move(policy));

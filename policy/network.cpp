@@ -93,7 +93,8 @@ Outcome<PortRange> parse_port_range(std::string_view text) {
     if (!last)
         return last.error();
     if (*first > *last)
-        return Fault{"the range is reversed; expected " + std::to_string(*last) + "-" + std::to_string(*first)};
+        return Fault{"the range is reversed; expected " + std::to_string(*last) + "-" +
+                     std::to_string(*first)};
     range.first = *first;
     range.last = *last;
     return range;

@@ -6,7 +6,6 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
-#include <google/protobuf/stubs/logging.h>
 
 #include <unordered_set>
 
@@ -21,12 +20,23 @@ const char *example_of(const std::string &field) {
         const char *field, *text;
     };
     static constexpr Example examples[] = {
-        {"ports", "tcp/443"},          {"domains", "example.com"},   {"cidrs", "10.0.0.0/8"},
-        {"min_ttl", "30s"},            {"queries", "50/s burst 100"}, {"egress", "10MiB/s burst 20MiB"},
-        {"ingress", "10MiB/s"},        {"connections", "120/min"},   {"packets", "5000/s"},
-        {"quota", "1GiB/24h"},         {"mode", "enforce"},          {"inbound", "allow"},
-        {"loopback", "allow"},         {"private", "deny"},          {"kind", "EgressPolicy"},
-        {"api_version", "penstock/v1"}, {"cgroup", "/penstock.slice/**"},
+        {"ports", "tcp/443"},
+        {"domains", "example.com"},
+        {"cidrs", "10.0.0.0/8"},
+        {"min_ttl", "30s"},
+        {"queries", "50/s burst 100"},
+        {"egress", "10MiB/s burst 20MiB"},
+        {"ingress", "10MiB/s"},
+        {"connections", "120/min"},
+        {"packets", "5000/s"},
+        {"quota", "1GiB/24h"},
+        {"mode", "enforce"},
+        {"inbound", "allow"},
+        {"loopback", "allow"},
+        {"private", "deny"},
+        {"kind", "EgressPolicy"},
+        {"api_version", "penstock/v1"},
+        {"cgroup", "/penstock.slice/**"},
     };
     for (const auto &example : examples)
         if (field == example.field)
@@ -56,7 +66,8 @@ class Reader {
     void field(const Node &key, const Node &value, const Where &where, pb::Message &into, Places &places);
     bool value(const Node &, const pb::FieldDescriptor &, const Where &, pb::Message &into, Places &);
     bool list(const Node &, const pb::FieldDescriptor &, const Where &, pb::Message &into, Places &);
-    bool shaped_list(const Node &, const pb::FieldDescriptor &values, const Where &, pb::Message &into, Places &);
+    bool shaped_list(const Node &, const pb::FieldDescriptor &values, const Where &, pb::Message &into,
+                     Places &);
     bool text_map(const Node &, const pb::FieldDescriptor &, const Where &, pb::Message &into, Places &);
     bool text(const Node &, const char *example, const Where &);
     bool expect(const Node &, Node::Kind, const char *expected, const Where &);
@@ -115,8 +126,9 @@ void Reader::field(const Node &key, const Node &node, const Where &where, pb::Me
         const auto names = field_names(type);
         std::string_view near;
         const auto suggestion = did_you_mean(key.text, names, &near);
-        fault(key, where, "unknown field " + quoted(key.text) +
-                              (near.empty() ? "; expected " + any_of(names) : suggestion));
+        fault(key, where,
+              "unknown field " + quoted(key.text) +
+                  (near.empty() ? "; expected " + any_of(names) : suggestion));
         if (!near.empty() && !places.field(near))
             places.fault(near, key.place);
         return;
@@ -185,7 +197,8 @@ bool Reader::list(const Node &node, const pb::FieldDescriptor &field, const Wher
         item.index = static_cast<int>(i);
         if (of_messages && child.kind == Node::Kind::map) {
             message(child, at, *reflection.AddMessage(&into, &field), item);
-        } else if (of_messages ? !expect(child, Node::Kind::map, "a mapping", at) : !text(child, example, at)) {
+        } else if (of_messages ? !expect(child, Node::Kind::map, "a mapping", at)
+                               : !text(child, example, at)) {
             whole = false;
             continue;
         } else {
@@ -196,8 +209,8 @@ bool Reader::list(const Node &node, const pb::FieldDescriptor &field, const Wher
     return whole;
 }
 
-bool Reader::text_map(const Node &node, const pb::FieldDescriptor &field, const Where &where, pb::Message &into,
-                      Places &places) {
+bool Reader::text_map(const Node &node, const pb::FieldDescriptor &field, const Where &where,
+                      pb::Message &into, Places &places) {
     if (!expect(node, Node::Kind::map, "a mapping of text to text", where))
         return false;
     const auto &entry_type = *field.message_type();
@@ -223,46 +236,6 @@ bool Reader::text_map(const Node &node, const pb::FieldDescriptor &field, const 
         places.children.push_back(std::move(child));
     }
     return whole;
-}
-
-// A field that this version does not know must not be dropped: it may be a restriction.
-bool has_unknown_fields(const pb::Message &message) {
-    const auto &reflection = *message.GetReflection();
-    if (!reflection.GetUnknownFields(message).empty())
-        return true;
-    std::vector<const pb::FieldDescriptor *> fields;
-    reflection.ListFields(message, &fields);
-    for (const auto *field : fields) {
-        if (field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE || field->is_map())
-            continue;
-        const int count = field->is_repeated() ? reflection.FieldSize(message, field) : 1;
-        for (int i = 0; i < count; ++i)
-            if (has_unknown_fields(field->is_repeated() ? reflection.GetRepeatedMessage(message, field, i)
-                                                        : reflection.GetMessage(message, field)))
-                return true;
-    }
-    return false;
-}
-
-std::vector<Parsed> parse_protobuf(std::string_view text, Report &report) {
-    std::vector<Parsed> out;
-    const pb::LogSilencer quiet; // protobuf would write its complaint to stderr
-    v1::EgressPolicyList list;
-    if (!list.ParseFromArray(text.data(), static_cast<int>(text.size()))) {
-        report.error({}, {}, "not a protobuf message of type penstock.v1.EgressPolicyList");
-        return out;
-    }
-    if (has_unknown_fields(list)) {
-        report.error({}, {}, "the message has fields that this version does not know");
-        return out;
-    }
-    for (int i = 0; i < list.items_size(); ++i) {
-        Parsed parsed;
-        parsed.message.Swap(list.mutable_items(i));
-        parsed.item = i;
-        out.push_back(std::move(parsed));
-    }
-    return out;
 }
 
 } // namespace

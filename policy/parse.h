@@ -16,9 +16,10 @@ struct Parsed {
     v1::EgressPolicy message;
     Places places;
     bool faulty = false; // some of it could not be read
-    int item = -1; // of an EgressPolicyList; -1: a text document
+    int item = -1;       // of an EgressPolicyList; -1: a text document
 };
 
 std::vector<Parsed> parse(const Source &, Report &);
+std::vector<Parsed> parse_protobuf(std::string_view octets, Report &); // parse's part for binary sources
 
 } // namespace penstock::policy

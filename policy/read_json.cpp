@@ -53,7 +53,8 @@ bool check_syntax(std::string_view text, Report &report) {
         return false;
     }
     if (error == json::error::too_deep)
-        report.error(place_of(text, used), {}, "nested deeper than " + std::to_string(max_nesting) + " levels");
+        report.error(place_of(text, used), {},
+                     "nested deeper than " + std::to_string(max_nesting) + " levels");
     else
         report.error(place_of(text, used), {}, "not JSON: " + error.message());
     return false;
@@ -71,13 +72,18 @@ class Walk {
         if (++values_ > max_source_values)
             return node;
         switch (text_[at_]) {
-        case '{': list_or_map(node, Node::Kind::map, '}'); break;
-        case '[': list_or_map(node, Node::Kind::list, ']'); break;
+        case '{':
+            list_or_map(node, Node::Kind::map, '}');
+            break;
+        case '[':
+            list_or_map(node, Node::Kind::list, ']');
+            break;
         case '"':
             node.kind = Node::Kind::text;
             node.text = string();
             break;
-        default: literal(node);
+        default:
+            literal(node);
         }
         return node;
     }
@@ -118,7 +124,8 @@ class Walk {
         if (node.text == "null")
             node.kind = Node::Kind::empty;
         else
-            node.kind = node.text == "true" || node.text == "false" ? Node::Kind::boolean : Node::Kind::number;
+            node.kind =
+                node.text == "true" || node.text == "false" ? Node::Kind::boolean : Node::Kind::number;
     }
     std::string string() {
         std::string out;
@@ -132,20 +139,34 @@ class Walk {
         return out;
     }
     unsigned hex4() { // at_: the u of \uXXXX, then its last digit
-        const auto value = static_cast<unsigned>(std::stoul(std::string(text_.substr(at_ + 1, 4)), nullptr, 16));
+        const auto value =
+            static_cast<unsigned>(std::stoul(std::string(text_.substr(at_ + 1, 4)), nullptr, 16));
         at_ += 4;
         return value;
     }
     void escape(std::string &out) {
         const char c = text_[++at_];
         switch (c) {
-        case 'b': out += '\b'; return;
-        case 'f': out += '\f'; return;
-        case 'n': out += '\n'; return;
-        case 'r': out += '\r'; return;
-        case 't': out += '\t'; return;
-        case 'u': break;
-        default: out += c; return;
+        case 'b':
+            out += '\b';
+            return;
+        case 'f':
+            out += '\f';
+            return;
+        case 'n':
+            out += '\n';
+            return;
+        case 'r':
+            out += '\r';
+            return;
+        case 't':
+            out += '\t';
+            return;
+        case 'u':
+            break;
+        default:
+            out += c;
+            return;
         }
         unsigned code = hex4();
         if (code >= 0xd800 && code < 0xdc00) { // Boost.JSON has seen that the second half follows

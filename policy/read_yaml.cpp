@@ -87,8 +87,9 @@ class Builder final : public YAML::EventHandler {
     void OnAlias(const YAML::Mark &mark, YAML::anchor_t) override {
         Node node = start(mark, Node::Kind::faulty, "?", 0);
         if (!too_deep_)
-            report_.error(node.place, {}, "an alias; policies take no anchors and aliases: write the value out, "
-                                          "and quote text that starts with *");
+            report_.error(node.place, {},
+                          "an alias; policies take no anchors and aliases: write the value out, "
+                          "and quote text that starts with *");
         add(std::move(node));
     }
     void OnScalar(const YAML::Mark &mark, const std::string &tag, YAML::anchor_t anchor,
@@ -120,7 +121,8 @@ class Builder final : public YAML::EventHandler {
         if (too_deep_)
             return node;
         if (anchor)
-            report_.error(node.place, {}, "an anchor; policies take no anchors and aliases: write the value out");
+            report_.error(node.place, {},
+                          "an anchor; policies take no anchors and aliases: write the value out");
         if (!tag.empty() && tag != "?" && tag != "!")
             report_.error(node.place, {}, "a tag (" + quoted(tag) + "); policies take no tags");
         return node;
@@ -128,7 +130,8 @@ class Builder final : public YAML::EventHandler {
     void open(Node node) {
         if (too_deep_ || open_.size() == static_cast<std::size_t>(max_nesting)) {
             if (!too_deep_++) {
-                report_.error(node.place, {}, "nested deeper than " + std::to_string(max_nesting) + " levels");
+                report_.error(node.place, {},
+                              "nested deeper than " + std::to_string(max_nesting) + " levels");
                 node.kind = Node::Kind::faulty;
                 open_.back().children.push_back(std::move(node));
             }
@@ -198,7 +201,8 @@ std::size_t first_bad_octet(std::string_view text) {
 }
 
 std::string explain(const YAML::Exception &error) {
-    if (error.msg.find("alias") != std::string::npos || error.msg.find("anchor is not defined") != std::string::npos)
+    if (error.msg.find("alias") != std::string::npos ||
+        error.msg.find("anchor is not defined") != std::string::npos)
         return "not YAML: text that starts with * must be quoted, as in \"*.example.com\"";
     if (error.msg == "unknown token")
         return "not YAML: " + error.msg + "; quote text that has ? or other marks of YAML in it";
@@ -247,7 +251,8 @@ std::vector<Document> read_yaml(std::string_view text, Report &report) {
             text.remove_prefix(chunk.size());
         }
     } catch (const TooManyValues &fault) {
-        report.error(fault.place, {}, "more than " + std::to_string(max_source_values) + " values in one source");
+        report.error(fault.place, {},
+                     "more than " + std::to_string(max_source_values) + " values in one source");
         documents.clear();
     }
     return documents;

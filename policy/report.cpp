@@ -7,7 +7,8 @@
 namespace penstock::policy {
 
 const Places *Places::field(std::string_view name) const {
-    const auto found = std::find_if(children.begin(), children.end(), [&](const Places &c) { return c.key == name; });
+    const auto found =
+        std::find_if(children.begin(), children.end(), [&](const Places &c) { return c.key == name; });
     return found == children.end() ? nullptr : &*found;
 }
 
@@ -25,7 +26,8 @@ void Report::error(Place place, std::string path, std::string message) {
         return;
     if (errors_ == limit + 1)
         message = "more than " + std::to_string(limit) + " faults in this source; the others are not listed";
-    sink_.push_back({Diagnostic::Severity::error, file_, place.line, place.column, std::move(path), std::move(message)});
+    sink_.push_back(
+        {Diagnostic::Severity::error, file_, place.line, place.column, std::move(path), std::move(message)});
 }
 
 Where Where::step(Step step, const Places *child) const {
@@ -66,6 +68,8 @@ std::string Where::path() const {
     return path;
 }
 
-void Where::error(std::string message) const { report_->error(place_, path(), std::move(message)); }
+void Where::error(std::string message) const {
+    report_->error(place_, path(), std::move(message));
+}
 
 } // namespace penstock::policy

@@ -20,9 +20,9 @@ struct Place {
 // The places of a message's values, a tree of the message's shape.
 struct Places {
     Place at;
-    std::string key;      // of a field, as the text calls it
-    int index = -1;       // of a list item, as the text counts it: items that are no values are left out here
-    bool faulty = false;  // reported already: nothing may be concluded from its absence or emptiness
+    std::string key;     // of a field, as the text calls it
+    int index = -1;      // of a list item, as the text counts it: items that are no values are left out here
+    bool faulty = false; // reported already: nothing may be concluded from its absence or emptiness
     std::vector<Places> children; // fields in any order, or items in order
 
     const Places *field(std::string_view) const;
@@ -52,7 +52,7 @@ class Where {
             place_ = places->at;
     }
     Where field(std::string_view key) const;
-    Where item(int position) const;             // position in the message
+    Where item(int position) const; // position in the message
     void error(std::string message) const;
     bool present() const { return places_ != nullptr; }
     bool faulty() const { return places_ && places_->faulty; }

@@ -18,8 +18,14 @@ struct Unit {
 };
 constexpr Unit size_units[] = {
     {"B", 1},
-    {"KB", 1000},          {"KiB", 1ull << 10}, {"MB", 1000'000},         {"MiB", 1ull << 20},
-    {"GB", 1000'000'000},  {"GiB", 1ull << 30}, {"TB", 1000'000'000'000}, {"TiB", 1ull << 40},
+    {"KB", 1000},
+    {"KiB", 1ull << 10},
+    {"MB", 1000'000},
+    {"MiB", 1ull << 20},
+    {"GB", 1000'000'000},
+    {"GiB", 1ull << 30},
+    {"TB", 1000'000'000'000},
+    {"TiB", 1ull << 40},
 };
 constexpr Unit time_units[] = {{"s", 1}, {"min", 60}, {"m", 60}, {"h", 3600}, {"d", 86400}};
 
@@ -37,7 +43,8 @@ template <std::size_t N> Outcome<std::uint64_t> factor_of(const Unit (&units)[N]
     for (const auto name : names) // did_you_mean is for longer words
         if (near.empty() && name.size() == word.size() && (name[0] | 0x20) == (word[0] | 0x20))
             return Fault{"unknown unit " + quoted(word) + "; did you mean " + quoted(name) + "?"};
-    return Fault{"unknown unit " + quoted(word) + (near.empty() ? "; expected " + any_of(names) : suggestion)};
+    return Fault{"unknown unit " + quoted(word) +
+                 (near.empty() ? "; expected " + any_of(names) : suggestion)};
 }
 
 class Scanner {

@@ -38,8 +38,9 @@ void read_select(const v1::Spec &message, std::vector<Selector> &into, const Whe
     for (int i = 0; i < message.select_size(); ++i)
         into.push_back(validate_selector(message.select(i), select.item(i)));
     if (message.select_size() == 0 && !select.faulty())
-        (select.present() ? select : spec).error("select names no container; expected at least one entry, "
-                                                 "such as {cgroup: /penstock.slice/**}");
+        (select.present() ? select : spec)
+            .error("select names no container; expected at least one entry, "
+                   "such as {cgroup: /penstock.slice/**}");
 }
 
 // Rule names are unique over allow and deny, as counters and events call rules by them.
@@ -52,7 +53,8 @@ class RuleReader {
             Rule rule = validate_rule(messages[i], effect, at);
             if (!messages[i].has_name())
                 rule.name = (effect == Effect::allow ? "allow[" : "deny[") + std::to_string(i) + "]";
-            else if (const auto [seen, fresh] = first_.emplace(rule.name, at.path()); !fresh && !rule.name.empty())
+            else if (const auto [seen, fresh] = first_.emplace(rule.name, at.path());
+                     !fresh && !rule.name.empty())
                 at.field("name").error("the name " + quoted(rule.name) + " is taken by " + seen->second);
             rules.push_back(std::move(rule));
         }
@@ -66,7 +68,8 @@ class RuleReader {
 void read_spec(const v1::Spec &message, Policy &policy, const Where &spec) {
     read_select(message, policy.select, spec);
     if (message.has_mode())
-        policy.mode = choose(message.mode(), {"enforce", "audit"}, spec.field("mode")) ? Mode::audit : Mode::enforce;
+        policy.mode =
+            choose(message.mode(), {"enforce", "audit"}, spec.field("mode")) ? Mode::audit : Mode::enforce;
     if (message.has_dns())
         policy.dns = validate_dns(message.dns(), spec.field("dns"));
     RuleReader rules;

@@ -24,7 +24,8 @@ void read_resolvers(const v1::Resolvers &message, Dns &dns, const Where &where) 
         }
         const auto address = Address::parse(text);
         if (!address)
-            where.item(i).error(quoted(text) + " is no address; expected one such as 10.0.0.2 or fd00::2, or any");
+            where.item(i).error(quoted(text) +
+                                " is no address; expected one such as 10.0.0.2 or fd00::2, or any");
         else if (address->is_never_learned())
             where.item(i).error(quoted(text) + " cannot be a resolver's address");
         else

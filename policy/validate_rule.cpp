@@ -34,7 +34,8 @@ void check_holds_something(const v1::Rule &message, const Where &where) {
     if (message.domains().empty() && message.cidrs().empty() && !domains.faulty() && !cidrs.faulty())
         where.error("the rule names nothing; expected domains or cidrs with at least one entry");
     if (message.ports().empty() && where.field("ports").present() && !where.field("ports").faulty())
-        where.field("ports").error("an empty list of ports; leave ports out to mean every port of tcp and udp");
+        where.field("ports").error(
+            "an empty list of ports; leave ports out to mean every port of tcp and udp");
 }
 
 void check_effect(const v1::Rule &message, Effect effect, const Where &where) {
@@ -42,7 +43,8 @@ void check_effect(const v1::Rule &message, Effect effect, const Where &where) {
         if (message.has_private_())
             where.field("private").error("a deny rule learns no addresses; private belongs in allow rules");
         if (message.has_limits())
-            where.field("limits").error("a deny rule lets nothing through to be limited; limits belong in allow rules");
+            where.field("limits").error(
+                "a deny rule lets nothing through to be limited; limits belong in allow rules");
     } else if (message.has_private_() && message.domains().empty() && !where.field("domains").faulty()) {
         where.field("private").error("private is about the addresses of domains, and the rule has none; "
                                      "private networks in cidrs need no permission");
@@ -79,7 +81,8 @@ Limits validate_limits(const v1::Limits &message, const Where &where) {
     if (message.has_ingress())
         keep(parse_rate(message.ingress(), Quantity::octets), limits.ingress, where.field("ingress"));
     if (message.has_connections())
-        keep(parse_rate(message.connections(), Quantity::count), limits.connections, where.field("connections"));
+        keep(parse_rate(message.connections(), Quantity::count), limits.connections,
+             where.field("connections"));
     if (message.has_packets())
         keep(parse_rate(message.packets(), Quantity::count), limits.packets, where.field("packets"));
     if (message.has_quota())

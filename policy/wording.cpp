@@ -29,7 +29,9 @@ std::string quoted(std::string_view text) {
 
 namespace {
 
-char fold(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char fold(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 // Edit distance with the swap of neighbours as one edit, letter case ignored.
 std::size_t distance(std::string_view a, std::string_view b) {
@@ -51,7 +53,8 @@ std::size_t distance(std::string_view a, std::string_view b) {
 
 } // namespace
 
-std::string did_you_mean(std::string_view word, const std::vector<std::string_view> &known, std::string_view *found) {
+std::string did_you_mean(std::string_view word, const std::vector<std::string_view> &known,
+                         std::string_view *found) {
     std::string_view best;
     std::size_t best_distance = 3;
     for (const auto candidate : known) {

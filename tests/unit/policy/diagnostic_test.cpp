@@ -8,7 +8,8 @@
 using namespace penstock::policy;
 
 TEST_CASE("a diagnostic leaves out what it does not know") {
-    CHECK(Diagnostic{Diagnostic::Severity::error, "f", 3, 4, "spec.x", "m"}.text() == "f:3:4: error: spec.x: m");
+    CHECK(Diagnostic{Diagnostic::Severity::error, "f", 3, 4, "spec.x", "m"}.text() ==
+          "f:3:4: error: spec.x: m");
     CHECK(Diagnostic{Diagnostic::Severity::warning, "f", 0, 0, "", "m"}.text() == "f: warning: m");
     CHECK_FALSE(has_errors({Diagnostic{Diagnostic::Severity::warning, "f", 0, 0, "", "m"}}));
 }

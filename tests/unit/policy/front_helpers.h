@@ -26,10 +26,13 @@ inline std::string document(const std::string &spec) {
 inline std::string faults(const Loaded &loaded) {
     std::string out;
     for (const auto &d : loaded.diagnostics)
-        out += std::to_string(d.line) + ":" + std::to_string(d.column) + " " + d.path + ": " + d.message + "\n";
+        out +=
+            std::to_string(d.line) + ":" + std::to_string(d.column) + " " + d.path + ": " + d.message + "\n";
     return out;
 }
-inline std::string faults_of(const std::string &spec) { return faults(load_text(document(spec))); }
+inline std::string faults_of(const std::string &spec) {
+    return faults(load_text(document(spec)));
+}
 
 // The policy of a right spec; fails the test through an exception if it is wrong.
 inline Policy policy_of(const std::string &spec) {

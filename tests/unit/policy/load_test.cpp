@@ -25,10 +25,11 @@ TEST_CASE("a policy with nothing but a selector has the documented defaults") {
 }
 
 TEST_CASE("every other field reaches the model") {
-    const auto p = policy_of("  mode: audit\n  inbound: deny\n  loopback: deny\n"
-                             "  dns: {resolvers: [10.0.0.2, 'fd00::2', '::ffff:1.2.3.4'], search: [Svc.Cluster.Local.],\n"
-                             "        queries: 50/s burst 100, minTTL: 5m, private: allow}\n"
-                             "  limits: {egress: 1MiB/s, ingress: 2MiB/s, connections: 3/s, packets: 4/s, quota: 5GiB/24h}");
+    const auto p = policy_of(
+        "  mode: audit\n  inbound: deny\n  loopback: deny\n"
+        "  dns: {resolvers: [10.0.0.2, 'fd00::2', '::ffff:1.2.3.4'], search: [Svc.Cluster.Local.],\n"
+        "        queries: 50/s burst 100, minTTL: 5m, private: allow}\n"
+        "  limits: {egress: 1MiB/s, ingress: 2MiB/s, connections: 3/s, packets: 4/s, quota: 5GiB/24h}");
     CHECK(p.mode == Mode::audit);
     CHECK_FALSE(p.inbound_allowed);
     CHECK_FALSE(p.loopback_allowed);
@@ -52,8 +53,10 @@ TEST_CASE("resolvers are any, a list, or an empty list, and each means its own")
     CHECK_FALSE(none.dns.resolvers_any);
     CHECK(none.dns.resolvers == std::vector<Address>{});
     CHECK(policy_of("  dns: {search: []}").dns.search == std::vector<std::string>{});
-    CHECK_THAT(faults_of("  dns: {resolvers: [any, 1.1.1.1]}"), Contains("5:21 spec.dns.resolvers[0]: any stands alone"));
-    CHECK_THAT(faults_of("  dns: {resolvers: some}"), Contains("5:20 spec.dns.resolvers: expected a list of addresses or any"));
+    CHECK_THAT(faults_of("  dns: {resolvers: [any, 1.1.1.1]}"),
+               Contains("5:21 spec.dns.resolvers[0]: any stands alone"));
+    CHECK_THAT(faults_of("  dns: {resolvers: some}"),
+               Contains("5:20 spec.dns.resolvers: expected a list of addresses or any"));
     CHECK_THAT(faults_of("  dns: {resolvers: [0.0.0.0]}"), Contains("cannot be a resolver"));
     CHECK_THAT(faults_of("  dns: {resolvers: [ff02::fb]}"), Contains("cannot be a resolver"));
     CHECK_THAT(faults_of("  dns: {resolvers: [1.1.1.1/32]}"), Contains("is no address"));
@@ -62,15 +65,21 @@ TEST_CASE("resolvers are any, a list, or an empty list, and each means its own")
 }
 
 TEST_CASE("the head of a document is required and exact") {
-    const auto head = [](const std::string &text) { return faults(load_text(text + "spec: {select: [{cgroup: /x}]}\n")); };
+    const auto head = [](const std::string &text) {
+        return faults(load_text(text + "spec: {select: [{cgroup: /x}]}\n"));
+    };
     CHECK_THAT(head("kind: EgressPolicy\nmetadata: {name: p}\n"), Contains("1:1 : apiVersion is missing"));
-    CHECK_THAT(head("apiVersion: penstock/v2\nkind: EgressPolicy\nmetadata: {name: p}\n"), Contains("1:13 apiVersion: unknown"));
-    CHECK_THAT(head("apiVersion: penstock/v1\nkind: Policy\nmetadata: {name: p}\n"), Contains("2:7 kind: unknown"));
+    CHECK_THAT(head("apiVersion: penstock/v2\nkind: EgressPolicy\nmetadata: {name: p}\n"),
+               Contains("1:13 apiVersion: unknown"));
+    CHECK_THAT(head("apiVersion: penstock/v1\nkind: Policy\nmetadata: {name: p}\n"),
+               Contains("2:7 kind: unknown"));
     CHECK_THAT(head("apiVersion: penstock/v1\nkind: EgressPolicy\n"), Contains("metadata is missing"));
-    CHECK_THAT(head("apiVersion: penstock/v1\nkind: EgressPolicy\nmetadata: {}\n"), Contains("3:11 metadata: name is missing"));
+    CHECK_THAT(head("apiVersion: penstock/v1\nkind: EgressPolicy\nmetadata: {}\n"),
+               Contains("3:11 metadata: name is missing"));
     CHECK(head("apiVersion: penstock/v1\nkind: EgressPolicy\nmetadata: {nam: p}\n") ==
           "3:12 metadata: unknown field \"nam\"; did you mean \"name\"?\n");
-    CHECK_THAT(faults(load_text("apiVersion: penstock/v1\nkind: EgressPolicy\nmetadata: {name: p}\n")), Contains("spec is missing"));
+    CHECK_THAT(faults(load_text("apiVersion: penstock/v1\nkind: EgressPolicy\nmetadata: {name: p}\n")),
+               Contains("spec is missing"));
     CHECK_THAT(faults(load_text("[]\n")), Contains("1:1 : expected a mapping, found a list"));
 }
 

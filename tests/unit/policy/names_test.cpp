@@ -115,7 +115,9 @@ TEST_CASE("a star stands alone or as the whole first label") {
     CHECK(parse_name_pattern("a.b")->kind == NamePattern::Kind::exact);
     for (const char *text : {"**", "*.*", "*.*.com", "a.*.com", "*a.com", "a*.com", "example.*", "**.com"})
         CHECK(is_fault(pattern(text), "* stands only alone"));
-    CHECK(is_fault(pattern("*."  "."), "empty"));
+    CHECK(is_fault(pattern("*."
+                           "."),
+                   "empty"));
     CHECK(is_fault(pattern("*..com"), "empty label"));
     CHECK(is_fault(name("*.example.com"), "* stands only alone")); // a search suffix is no pattern
 }

@@ -46,8 +46,10 @@ TEST_CASE("faults of a binary list have a path and no line") {
     list.mutable_items(1)->mutable_metadata()->set_name("p0");
     const auto loaded = load_text(list.SerializeAsString(), Format::protobuf);
     REQUIRE(loaded.diagnostics.size() == 2);
-    CHECK(loaded.diagnostics[0].text() == "p: error: items[1].spec.allow[0].ports[0]: port 0 is out of range; expected 1 to 65535");
-    CHECK_THAT(loaded.diagnostics[1].text(), Contains("items[1].metadata.name: the name \"p0\" is taken by the policy at p"));
+    CHECK(loaded.diagnostics[0].text() ==
+          "p: error: items[1].spec.allow[0].ports[0]: port 0 is out of range; expected 1 to 65535");
+    CHECK_THAT(loaded.diagnostics[1].text(),
+               Contains("items[1].metadata.name: the name \"p0\" is taken by the policy at p"));
     CHECK(loaded.policies.size() == 1);
 }
 
@@ -55,10 +57,13 @@ TEST_CASE("a binary field that is not known is refused, for it may be a restrict
     auto list = list_of(1);
     auto &rule = *list.mutable_items(0)->mutable_spec()->mutable_allow(0);
     rule.GetReflection()->MutableUnknownFields(&rule)->AddVarint(99, 1);
-    CHECK_THAT(faults(load_text(list.SerializeAsString(), Format::protobuf)), Contains("fields that this version does not know"));
+    CHECK_THAT(faults(load_text(list.SerializeAsString(), Format::protobuf)),
+               Contains("fields that this version does not know"));
 }
 
 TEST_CASE("octets that are no such message are refused") {
-    CHECK_THAT(faults(load_text("\x0a\xff\xff\xff\xff\x0f", Format::protobuf)), Contains("not a protobuf message"));
-    CHECK_THAT(faults(load_text(document("  mode: audit"), Format::protobuf)), Contains("protobuf message") || Contains("does not know"));
+    CHECK_THAT(faults(load_text("\x0a\xff\xff\xff\xff\x0f", Format::protobuf)),
+               Contains("not a protobuf message"));
+    CHECK_THAT(faults(load_text(document("  mode: audit"), Format::protobuf)),
+               Contains("protobuf message") || Contains("does not know"));
 }

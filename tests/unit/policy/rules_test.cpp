@@ -11,7 +11,9 @@ using Catch::Contains;
 
 namespace {
 
-template <class T> std::string fault(const Outcome<T> &outcome) { return outcome ? "no fault" : outcome.error().message; }
+template <class T> std::string fault(const Outcome<T> &outcome) {
+    return outcome ? "no fault" : outcome.error().message;
+}
 
 } // namespace
 
@@ -34,8 +36,8 @@ TEST_CASE("faulty ports say what was expected") {
     CHECK_THAT(fault(parse_port_range("80-90")), Contains("tcp/80-90"));
     CHECK_THAT(fault(parse_port_range("sctp/5")), Contains("expected tcp, udp or icmp"));
     CHECK_THAT(fault(parse_port_range("icmp/8")), Contains("icmp has no ports"));
-    for (const char *text : {"", "/", "tcp/", "tcp/-", "tcp/1-", "tcp/-1", "tcp/http", "TCP/1", "tcp/0443", "tcp/1-2-3",
-                             "tcp/ 1", "tcp/443 ", "tcp/+1", "tcp/99999999999999999999"}) {
+    for (const char *text : {"", "/", "tcp/", "tcp/-", "tcp/1-", "tcp/-1", "tcp/http", "TCP/1", "tcp/0443",
+                             "tcp/1-2-3", "tcp/ 1", "tcp/443 ", "tcp/+1", "tcp/99999999999999999999"}) {
         INFO(text);
         CHECK_FALSE(parse_port_range(text));
     }
@@ -55,16 +57,19 @@ TEST_CASE("a CIDR with host bits names the network that was meant") {
     CHECK_THAT(fault(parse_cidr("10.1.2.3/16")), Contains("the network is 10.1.0.0/16"));
     CHECK_THAT(fault(parse_cidr("2001:db8::1/32")), Contains("the network is 2001:db8::/32"));
     CHECK_THAT(fault(parse_cidr("10.0.0.1/31")), Contains("the network is 10.0.0.0/31"));
-    for (const char *text : {"", "/8", "10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/08", "10.0.0.0/-1",
-                             "10.0.0.0/8/8", "fe80::1%eth0", "010.0.0.0/8", "example.com", "10.0.0.0 /8"}) {
+    for (const char *text :
+         {"", "/8", "10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/08", "10.0.0.0/-1",
+          "10.0.0.0/8/8", "fe80::1%eth0", "010.0.0.0/8", "example.com", "10.0.0.0 /8"}) {
         INFO(text);
         CHECK_FALSE(parse_cidr(text));
     }
 }
 
 TEST_CASE("a rule names domains or cidrs") {
-    CHECK_THAT(faults_of("  allow: [{ports: [tcp/443]}]"), Contains("5:11 spec.allow[0]: the rule names nothing"));
-    CHECK_THAT(faults_of("  deny: [{domains: [], cidrs: []}]"), Contains("5:10 spec.deny[0]: the rule names nothing"));
+    CHECK_THAT(faults_of("  allow: [{ports: [tcp/443]}]"),
+               Contains("5:11 spec.allow[0]: the rule names nothing"));
+    CHECK_THAT(faults_of("  deny: [{domains: [], cidrs: []}]"),
+               Contains("5:10 spec.deny[0]: the rule names nothing"));
     CHECK(faults_of("  allow: [{domains: [a.b], cidrs: [1.1.1.1]}]") == "");
     // A list that could not be read is no empty list: one fault, not two.
     CHECK(load_text(document("  allow: [{domains: a.b}]")).diagnostics.size() == 1);
@@ -73,14 +78,16 @@ TEST_CASE("a rule names domains or cidrs") {
 }
 
 TEST_CASE("an empty list of ports is refused rather than read as every port") {
-    CHECK_THAT(faults_of("  allow: [{domains: [a.b], ports: []}]"), Contains("5:35 spec.allow[0].ports: an empty list"));
+    CHECK_THAT(faults_of("  allow: [{domains: [a.b], ports: []}]"),
+               Contains("5:35 spec.allow[0].ports: an empty list"));
     CHECK(policy_of("  allow: [{domains: [a.b]}]").allow[0].ports.empty());
 }
 
 TEST_CASE("a deny rule has neither limits nor private") {
     CHECK_THAT(faults_of("  deny: [{cidrs: [1.1.1.1], limits: {egress: 1MiB/s}}]"),
                Contains("5:37 spec.deny[0].limits: a deny rule"));
-    CHECK_THAT(faults_of("  deny: [{domains: [a.b], private: allow}]"), Contains("spec.deny[0].private: a deny rule"));
+    CHECK_THAT(faults_of("  deny: [{domains: [a.b], private: allow}]"),
+               Contains("spec.deny[0].private: a deny rule"));
     CHECK_THAT(faults_of("  allow: [{cidrs: [1.1.1.1], private: allow}]"), Contains("the rule has none"));
     CHECK(policy_of("  allow: [{domains: [a.b], private: allow}]").allow[0].learn_private == true);
     CHECK(policy_of("  allow: [{domains: [a.b], private: deny}]").allow[0].learn_private == false);
@@ -88,29 +95,35 @@ TEST_CASE("a deny rule has neither limits nor private") {
 }
 
 TEST_CASE("rule names are given or made, and unique over allow and deny") {
-    const auto p = policy_of("  allow: [{domains: [a.b]}, {name: n, domains: [a.b]}]\n  deny: [{domains: [a.b]}]");
+    const auto p =
+        policy_of("  allow: [{domains: [a.b]}, {name: n, domains: [a.b]}]\n  deny: [{domains: [a.b]}]");
     CHECK(p.allow[0].name == "allow[0]");
     CHECK(p.allow[1].name == "n");
     CHECK(p.deny[0].name == "deny[0]");
-    CHECK_THAT(faults_of("  allow: [{name: n, domains: [a.b]}]\n  deny:\n    - name: n\n      domains: [a.b]"),
-               Contains("7:13 spec.deny[0].name: the name \"n\" is taken by spec.allow[0]"));
+    CHECK_THAT(
+        faults_of("  allow: [{name: n, domains: [a.b]}]\n  deny:\n    - name: n\n      domains: [a.b]"),
+        Contains("7:13 spec.deny[0].name: the name \"n\" is taken by spec.allow[0]"));
     for (const char *name : {"\"\"", "\"a b\"", "-a", ".a", "a/b", "\"a[0]\"", "é"}) {
         INFO(name);
-        CHECK_THAT(faults_of(std::string("  allow: [{name: ") + name + ", domains: [a.b]}]"), Contains("name"));
+        CHECK_THAT(faults_of(std::string("  allow: [{name: ") + name + ", domains: [a.b]}]"),
+                   Contains("name"));
     }
     CHECK(faults_of("  allow: [{name: " + std::string(63, 'n') + ", domains: [a.b]}]") == "");
-    CHECK_THAT(faults_of("  allow: [{name: " + std::string(64, 'n') + ", domains: [a.b]}]"), Contains("at most 63"));
+    CHECK_THAT(faults_of("  allow: [{name: " + std::string(64, 'n') + ", domains: [a.b]}]"),
+               Contains("at most 63"));
 }
 
 TEST_CASE("every faulty entry of a list is reported at its own place") {
-    const auto loaded = load_text(document("  allow:\n  - ports: [tcp/1, tcp/0, 7, udp/9-8]\n    cidrs:\n    - 1.1.1.1/8\n"
-                                           "    - 1.1.1.1\n    - x"));
-    CHECK(faults(loaded) == "6:20 spec.allow[0].ports[1]: port 0 is out of range; expected 1 to 65535\n"
-                            "6:27 spec.allow[0].ports[2]: expected text such as \"tcp/443\", found a number\n"
-                            "6:30 spec.allow[0].ports[3]: the range is reversed; expected 8-9\n"
-                            "8:7 spec.allow[0].cidrs[0]: the address has bits beyond its prefix length; the network is "
-                            "1.0.0.0/8, the address alone 1.1.1.1/32\n"
-                            "10:7 spec.allow[0].cidrs[2]: \"x\" is no address; expected one such as 10.1.0.0/16 or "
-                            "2001:db8::/32\n");
+    const auto loaded =
+        load_text(document("  allow:\n  - ports: [tcp/1, tcp/0, 7, udp/9-8]\n    cidrs:\n    - 1.1.1.1/8\n"
+                           "    - 1.1.1.1\n    - x"));
+    CHECK(faults(loaded) ==
+          "6:20 spec.allow[0].ports[1]: port 0 is out of range; expected 1 to 65535\n"
+          "6:27 spec.allow[0].ports[2]: expected text such as \"tcp/443\", found a number\n"
+          "6:30 spec.allow[0].ports[3]: the range is reversed; expected 8-9\n"
+          "8:7 spec.allow[0].cidrs[0]: the address has bits beyond its prefix length; the network is "
+          "1.0.0.0/8, the address alone 1.1.1.1/32\n"
+          "10:7 spec.allow[0].cidrs[2]: \"x\" is no address; expected one such as 10.1.0.0/16 or "
+          "2001:db8::/32\n");
     CHECK(loaded.policies.empty());
 }

@@ -9,10 +9,11 @@ using namespace penstock::policy::test;
 using Catch::Contains;
 
 TEST_CASE("every field of a selector reaches the model") {
-    const auto p = policy_of("  select:\n"
-                             "  - {cgroup: \"/a/*/b?\", runtime: docker, name: web-*, image: \"r.example/x:*\",\n"
-                             "     namespace: shop, pod: p-*, unit: u@*.service, labels: {role: agent, empty: \"\"}}\n"
-                             "  - {cgroup: /**}");
+    const auto p =
+        policy_of("  select:\n"
+                  "  - {cgroup: \"/a/*/b?\", runtime: docker, name: web-*, image: \"r.example/x:*\",\n"
+                  "     namespace: shop, pod: p-*, unit: u@*.service, labels: {role: agent, empty: \"\"}}\n"
+                  "  - {cgroup: /**}");
     REQUIRE(p.select.size() == 2);
     const auto &s = p.select[0];
     CHECK(s.cgroup == "/a/*/b?");
@@ -28,10 +29,13 @@ TEST_CASE("every field of a selector reaches the model") {
 }
 
 TEST_CASE("select is required, not empty, and no entry is empty") {
-    CHECK_THAT(faults(load_text("apiVersion: penstock/v1\nkind: EgressPolicy\nmetadata: {name: p}\nspec: {mode: audit}\n")),
-               Contains("4:7 spec: select names no container"));
+    CHECK_THAT(
+        faults(load_text(
+            "apiVersion: penstock/v1\nkind: EgressPolicy\nmetadata: {name: p}\nspec: {mode: audit}\n")),
+        Contains("4:7 spec: select names no container"));
     CHECK_THAT(faults_of("  select: []"), Contains("5:11 spec.select: select names no container"));
-    CHECK_THAT(faults_of("  select: [{}]"), Contains("5:12 spec.select[0]: an empty entry") && Contains("cgroup: /**"));
+    CHECK_THAT(faults_of("  select: [{}]"),
+               Contains("5:12 spec.select[0]: an empty entry") && Contains("cgroup: /**"));
     CHECK_THAT(faults_of("  select: [{labels: {}}]"), Contains("an empty entry"));
     // A field that could not be read does not make the entry empty: one fault.
     CHECK(load_text(document("  select: [{cgrup: /a}]")).diagnostics.size() == 1);
@@ -45,9 +49,11 @@ TEST_CASE("cgroup globs are absolute paths") {
         INFO(good);
         CHECK(faults_of(std::string("  select: [{cgroup: '") + good + "'}]") == "");
     }
-    for (const char *bad : {"a", "", "/", "//a", "/a/", "/a//b", "/a/../b", "/./a", "/a**", "/**a/b", "/[ab]", "/{a,b}"}) {
+    for (const char *bad :
+         {"a", "", "/", "//a", "/a/", "/a//b", "/a/../b", "/./a", "/a**", "/**a/b", "/[ab]", "/{a,b}"}) {
         INFO(bad);
-        CHECK_THAT(faults_of(std::string("  select: [{cgroup: '") + bad + "'}]"), Contains("5:21 spec.select[0].cgroup: "));
+        CHECK_THAT(faults_of(std::string("  select: [{cgroup: '") + bad + "'}]"),
+                   Contains("5:21 spec.select[0].cgroup: "));
     }
 }
 
@@ -58,6 +64,8 @@ TEST_CASE("other globs have no ** and no classes, and are not empty") {
             CHECK_THAT(faults_of(std::string("  select: [{") + field + ": " + bad + "}]"),
                        Contains(std::string("spec.select[0].") + field + ": "));
         }
-    CHECK_THAT(faults_of("  select: [{labels: {a: 1}}]"), Contains("5:25 spec.select[0].labels.a: expected text"));
-    CHECK_THAT(faults_of("  select: [{labels: {a: x, a: y}}]"), Contains("5:28 spec.select[0].labels: key \"a\" is given twice"));
+    CHECK_THAT(faults_of("  select: [{labels: {a: 1}}]"),
+               Contains("5:25 spec.select[0].labels.a: expected text"));
+    CHECK_THAT(faults_of("  select: [{labels: {a: x, a: y}}]"),
+               Contains("5:28 spec.select[0].labels: key \"a\" is given twice"));
 }

@@ -4,7 +4,7 @@
 
 #include <catch2/catch.hpp>
 
-#include <chrono>
+#include <ctime>
 
 using namespace penstock::policy;
 using namespace penstock::policy::test;
@@ -19,12 +19,13 @@ std::string with_domains(int count, const char *suffix = ".example.com") {
     return document(spec);
 }
 
+// Of this process's own processor time, which a busy machine does not stretch.
 double seconds_to_load(const std::string &text) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();
     const auto loaded = load_text(text);
-    const auto end = std::chrono::steady_clock::now();
+    const std::clock_t end = std::clock();
     REQUIRE(faults(loaded) == "");
-    return std::chrono::duration<double>(end - start).count();
+    return static_cast<double>(end - start) / CLOCKS_PER_SEC;
 }
 
 } // namespace
@@ -56,7 +57,8 @@ TEST_CASE("a report of faults has an end") {
 }
 
 TEST_CASE("a source over 64 MiB or of too many values is refused") {
-    CHECK_THAT(faults(load_text(std::string((std::size_t{64} << 20) + 1, '#'))), Contains("longer than 64 MiB"));
+    CHECK_THAT(faults(load_text(std::string((std::size_t{64} << 20) + 1, '#'))),
+               Contains("longer than 64 MiB"));
     std::string values = "[";
     for (int i = 0; i < 2'000'001; ++i)
         values += "1,";

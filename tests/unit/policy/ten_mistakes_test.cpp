@@ -35,7 +35,9 @@ TEST_CASE("a file with ten mistakes gives ten diagnostics, each at its line and 
         CHECK(d.column == expected[i].column);
         CHECK(d.path == expected[i].path);
         CHECK_THAT(d.message, Catch::Contains(expected[i].in_message));
-        CHECK(d.text().rfind("ten.yaml:" + std::to_string(d.line) + ":" + std::to_string(d.column) + ": error: ", 0) == 0);
+        CHECK(d.text().rfind(
+                  "ten.yaml:" + std::to_string(d.line) + ":" + std::to_string(d.column) + ": error: ", 0) ==
+              0);
     }
     REQUIRE(loaded.policies.size() == 1); // the right document is given, the caller sees that the load failed
     CHECK(loaded.policies[0].name == "right");

@@ -8,7 +8,9 @@ using namespace penstock::policy;
 
 namespace {
 
-template <class T> std::string fault(const Outcome<T> &outcome) { return outcome ? "no fault" : outcome.error().message; }
+template <class T> std::string fault(const Outcome<T> &outcome) {
+    return outcome ? "no fault" : outcome.error().message;
+}
 
 constexpr std::uint64_t s = 1'000'000'000;
 
@@ -26,10 +28,15 @@ TEST_CASE("rates of octets and counts") {
 }
 
 TEST_CASE("every size and time unit") {
-    const std::pair<const char *, std::uint64_t> sizes[] = {
-        {"7B/s", 7},
-        {"7KB/s", 7'000},           {"7KiB/s", 7ull << 10}, {"7MB/s", 7'000'000},         {"7MiB/s", 7ull << 20},
-        {"7GB/s", 7'000'000'000},   {"7GiB/s", 7ull << 30}, {"7TB/s", 7'000'000'000'000}, {"7TiB/s", 7ull << 40}};
+    const std::pair<const char *, std::uint64_t> sizes[] = {{"7B/s", 7},
+                                                            {"7KB/s", 7'000},
+                                                            {"7KiB/s", 7ull << 10},
+                                                            {"7MB/s", 7'000'000},
+                                                            {"7MiB/s", 7ull << 20},
+                                                            {"7GB/s", 7'000'000'000},
+                                                            {"7GiB/s", 7ull << 30},
+                                                            {"7TB/s", 7'000'000'000'000},
+                                                            {"7TiB/s", 7ull << 40}};
     for (const auto &[text, octets] : sizes)
         CHECK(parse_rate(text, Quantity::octets)->amount == octets);
     CHECK(*parse_quota("1GiB/24h") == Quota{1 << 30, 86400});
@@ -67,22 +74,26 @@ TEST_CASE("units are exact, and a near miss is named") {
 
 TEST_CASE("a burst holds at least one packet") {
     CHECK(parse_rate("1MiB/s burst 1500B", Quantity::octets));
-    CHECK_THAT(fault(parse_rate("1MiB/s burst 1499B", Quantity::octets)), Catch::Contains("smaller than one packet"));
+    CHECK_THAT(fault(parse_rate("1MiB/s burst 1499B", Quantity::octets)),
+               Catch::Contains("smaller than one packet"));
     CHECK(parse_rate("10/s burst 1", Quantity::count));
-    CHECK_THAT(fault(parse_rate("10/s burst 0", Quantity::count)), Catch::Contains("burst: the amount is zero"));
+    CHECK_THAT(fault(parse_rate("10/s burst 0", Quantity::count)),
+               Catch::Contains("burst: the amount is zero"));
 }
 
 TEST_CASE("no window is longer than a year") {
     CHECK(parse_quota("1GiB/8760h"));
-    for (const char *text : {"1GiB/8761h", "1GiB/366d", "1GiB/99999999999999999999d", "1GiB/18446744073709551615d"})
+    for (const char *text :
+         {"1GiB/8761h", "1GiB/366d", "1GiB/99999999999999999999d", "1GiB/18446744073709551615d"})
         CHECK_FALSE(parse_quota(text));
     CHECK_THAT(fault(parse_quota("1GiB/366d")), Catch::Contains("longer than a year"));
     CHECK_THAT(fault(parse_rate("1/400d", Quantity::count)), Catch::Contains("longer than a year"));
 }
 
 TEST_CASE("what is no rate at all is a fault that shows the form") {
-    for (const char *text : {"", " ", "fast", "10MiB", "10MiB/", "10MiB/s burst", "10MiB/s burst ", "10MiB/s 20MiB",
-                             "10MiB/s burst 20MiB x", "10MiB / s", "10 MiB/s", "/s", "10MiB/s bust 20MiB", "10MiB/s20"}) {
+    for (const char *text :
+         {"", " ", "fast", "10MiB", "10MiB/", "10MiB/s burst", "10MiB/s burst ", "10MiB/s 20MiB",
+          "10MiB/s burst 20MiB x", "10MiB / s", "10 MiB/s", "/s", "10MiB/s bust 20MiB", "10MiB/s20"}) {
         INFO(text);
         CHECK_FALSE(parse_rate(text, Quantity::octets));
     }

@@ -29,7 +29,8 @@ TEST_CASE("block and flow style mean the same") {
 
 TEST_CASE("a syntax fault costs its own document only") {
     const std::string good = document("  mode: audit");
-    const auto loaded = load_text("spec: [1, 2\n---\n" + good + "---\nspec: \"open\n---\nkind: {a: b: c}\n---\nkind: 7\n");
+    const auto loaded =
+        load_text("spec: [1, 2\n---\n" + good + "---\nspec: \"open\n---\nkind: {a: b: c}\n---\nkind: 7\n");
     INFO(faults(loaded));
     CHECK(loaded.policies.size() == 1);
     REQUIRE(loaded.diagnostics.size() >= 4);
@@ -49,7 +50,8 @@ TEST_CASE("stray marks of YAML are one fault, not documents without end") {
 }
 
 TEST_CASE("an unquoted star is explained") {
-    CHECK_THAT(faults_of("  allow: [{domains: [*.example.com]}]"), Contains("5:22 ") && Contains("must be quoted"));
+    CHECK_THAT(faults_of("  allow: [{domains: [*.example.com]}]"),
+               Contains("5:22 ") && Contains("must be quoted"));
     CHECK_THAT(faults_of("  allow: [{domains: [*]}]"), Contains("must be quoted"));
 }
 
@@ -63,7 +65,8 @@ TEST_CASE("anchors, aliases and tags are refused") {
     // The classical bomb: nothing is expanded.
     std::string bomb = "a: &a [x, x]\n";
     for (char c = 'b'; c < 'z'; ++c)
-        bomb += std::string(1, c) + ": &" + c + " [*" + static_cast<char>(c - 1) + ", *" + static_cast<char>(c - 1) + "]\n";
+        bomb += std::string(1, c) + ": &" + c + " [*" + static_cast<char>(c - 1) + ", *" +
+                static_cast<char>(c - 1) + "]\n";
     CHECK(load_text(bomb).policies.empty());
 }
 
@@ -93,20 +96,26 @@ TEST_CASE("types are not guessed") {
 }
 
 TEST_CASE("a key given twice is a fault at its second place") {
-    CHECK_THAT(faults_of("  mode: audit\n  mode: enforce"), Contains("6:3 spec: field \"mode\" is given twice"));
+    CHECK_THAT(faults_of("  mode: audit\n  mode: enforce"),
+               Contains("6:3 spec: field \"mode\" is given twice"));
 }
 
 TEST_CASE("unknown fields are named, near misses with a suggestion") {
-    CHECK_THAT(faults_of("  alow: []"), Contains("5:3 spec: unknown field \"alow\"; did you mean \"allow\"?"));
+    CHECK_THAT(faults_of("  alow: []"),
+               Contains("5:3 spec: unknown field \"alow\"; did you mean \"allow\"?"));
     CHECK_THAT(faults_of("  dns: {minTtl: 30s}"), Contains("did you mean \"minTTL\"?"));
     CHECK_THAT(faults_of("  dns: {min_ttl: 30s}"), Contains("did you mean \"minTTL\"?"));
     CHECK_THAT(faults_of("  ? [a]\n  : b"), Contains("expected a field name, found a list"));
-    CHECK_THAT(faults_of("  colour: red"), Contains("unknown field \"colour\"; expected select, mode, dns, allow, deny, limits, inbound or loopback"));
+    CHECK_THAT(faults_of("  colour: red"), Contains("unknown field \"colour\"; expected select, mode, dns, "
+                                                    "allow, deny, limits, inbound or loopback"));
 }
 
 TEST_CASE("octets that yaml-cpp would misread are refused before it sees them") {
-    CHECK_THAT(faults(load_text(document("  mode: audit") + "\x04\nrest: dropped\n")), Contains("8:1") || Contains("7:1"));
-    CHECK_THAT(faults_of("  mode: au\x01" "dit"), Contains("5:11 : not YAML: a control character"));
+    CHECK_THAT(faults(load_text(document("  mode: audit") + "\x04\nrest: dropped\n")),
+               Contains("8:1") || Contains("7:1"));
+    CHECK_THAT(faults_of("  mode: au\x01"
+                         "dit"),
+               Contains("5:11 : not YAML: a control character"));
     CHECK_THAT(faults_of("  mode: a\xc3("), Contains("5:10 : not YAML"));
     CHECK_THAT(faults_of("  mode: \xed\xa0\x80"), Contains("not YAML")); // a surrogate
     CHECK_THAT(faults_of("  mode: \xc0\xaf"), Contains("not YAML"));     // overlong
