@@ -139,8 +139,7 @@ int main(int count, char **arguments) {
     mkdir(WORLD_ROOT, 0755);
     int cgroup = open(WORLD_ROOT, O_RDONLY | O_DIRECTORY);
     struct bpf_program *program;
-    bpf_object__for_each_program(program, object)
-        attach_and_tell(program, cgroup);
+    bpf_object__for_each_program(program, object) attach_and_tell(program, cgroup);
     smoke(object);
     return failures ? 1 : 0;
 }

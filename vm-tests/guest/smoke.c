@@ -34,7 +34,8 @@ static void expect(const char *what, int wanted, int got) {
 }
 
 /* What was just seen must stand in the counters, with its reason. */
-static void expect_counted(struct world *w, const char *what, uint32_t slot, uint8_t verdict, uint8_t reason) {
+static void expect_counted(struct world *w, const char *what, uint32_t slot, uint8_t verdict,
+                           uint8_t reason) {
     report(world_counted(w, slot, verdict, reason) > 0, what, "not counted");
 }
 
@@ -69,20 +70,48 @@ static int open_socket(int family, int type, int protocol) {
     return 0;
 }
 
-static int udp_allowed(void) { return send_datagram(WORLD_ALLOWED); }
-static int udp_denied(void) { return send_datagram(WORLD_DENIED); }
-static int udp_learned(void) { return send_datagram(WORLD_LEARNED); }
-static int udp6_allowed(void) { return send_datagram6(WORLD_ALLOWED6); }
-static int udp6_denied(void) { return send_datagram6(WORLD_DENIED6); }
-static int mapped_denied(void) { return send_datagram6("::ffff:" WORLD_DENIED); }
-static int tcp_allowed(void) { return connect_stream(WORLD_ALLOWED); }
-static int tcp_denied(void) { return connect_stream(WORLD_DENIED); }
-static int raw_socket(void) { return open_socket(AF_INET, SOCK_RAW, IPPROTO_UDP); }
-static int packet_socket(void) { return open_socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL)); }
-static int vsock_socket(void) { return open_socket(AF_VSOCK, SOCK_STREAM, 0); }
-static int unix_socket(void) { return open_socket(AF_UNIX, SOCK_STREAM, 0); }
-static int ask_allowed(void) { return resolver_ask(WORLD_NAME); }
-static int ask_denied(void) { return resolver_ask("example.org"); }
+static int udp_allowed(void) {
+    return send_datagram(WORLD_ALLOWED);
+}
+static int udp_denied(void) {
+    return send_datagram(WORLD_DENIED);
+}
+static int udp_learned(void) {
+    return send_datagram(WORLD_LEARNED);
+}
+static int udp6_allowed(void) {
+    return send_datagram6(WORLD_ALLOWED6);
+}
+static int udp6_denied(void) {
+    return send_datagram6(WORLD_DENIED6);
+}
+static int mapped_denied(void) {
+    return send_datagram6("::ffff:" WORLD_DENIED);
+}
+static int tcp_allowed(void) {
+    return connect_stream(WORLD_ALLOWED);
+}
+static int tcp_denied(void) {
+    return connect_stream(WORLD_DENIED);
+}
+static int raw_socket(void) {
+    return open_socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
+}
+static int packet_socket(void) {
+    return open_socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
+}
+static int vsock_socket(void) {
+    return open_socket(AF_VSOCK, SOCK_STREAM, 0);
+}
+static int unix_socket(void) {
+    return open_socket(AF_UNIX, SOCK_STREAM, 0);
+}
+static int ask_allowed(void) {
+    return resolver_ask(WORLD_NAME);
+}
+static int ask_denied(void) {
+    return resolver_ask("example.org");
+}
 
 /* ---- tests ---- */
 
@@ -149,9 +178,10 @@ static void test_birth(struct world *w) {
     uint64_t id = world_cgroup_id(BORN);
     report(id && world_row(w, id, &row), "a container has a row when mkdir returns", "no row");
     world_slot(w, row.slot, &slot);
-    report(row.slot >= PS_SLOT_FIRST && slot.cgroup_id == id && (slot.flags & PS_SLOT_BORN), "and a slot of its own",
-           "wrong slot");
-    report(PS_BINDING_POLICY(slot.binding) == PS_POLICY_BIRTH_DENY, "bound to its birth verdict", "wrong binding");
+    report(row.slot >= PS_SLOT_FIRST && slot.cgroup_id == id && (slot.flags & PS_SLOT_BORN),
+           "and a slot of its own", "wrong slot");
+    report(PS_BINDING_POLICY(slot.binding) == PS_POLICY_BIRTH_DENY, "bound to its birth verdict",
+           "wrong binding");
     expect("which denies", EPERM, world_inside(BORN, udp_allowed));
     expect_counted(w, "with its own reason", row.slot, PS_DENY, PS_R_BIRTH);
     report(rmdir(BORN) == 0, "the cgroup can be removed", strerror(errno));

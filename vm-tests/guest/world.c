@@ -15,7 +15,9 @@
 
 enum { RULE_SET = 99, FREE_SLOTS = 64, CPUS_MAX = 64 };
 
-static int map(struct world *w, const char *name) { return bpf_object__find_map_fd_by_name(w->object, name); }
+static int map(struct world *w, const char *name) {
+    return bpf_object__find_map_fd_by_name(w->object, name);
+}
 
 static bool put(struct world *w, const char *name, const void *key, const void *value) {
     return bpf_map_update_elem(map(w, name), key, value, BPF_ANY) == 0;
@@ -69,8 +71,8 @@ static bool make_rules(struct world *w, uint16_t id) {
     inet_pton(AF_INET6, WORLD_ALLOWED6, cidr6.address);
     inet_pton(AF_INET, WORLD_RESOLVER, resolver.address + 12);
     memcpy(name.name, reversed, sizeof(reversed));
-    return put(w, "cidrs4", &cidr4, &match) && put(w, "cidrs6", &cidr6, &match) && put(w, "names", &name, &match) &&
-           put(w, "resolvers", &resolver, &one);
+    return put(w, "cidrs4", &cidr4, &match) && put(w, "cidrs6", &cidr6, &match) &&
+           put(w, "names", &name, &match) && put(w, "resolvers", &resolver, &one);
 }
 
 static bool make_ports(struct world *w) {
@@ -96,7 +98,8 @@ static bool make_birth(struct world *w) {
 }
 
 /* A cgroup with a row and a slot, as the daemon makes them. */
-static bool make_container(struct world *w, const char *path, uint32_t slot, uint32_t flags, uint16_t policy) {
+static bool make_container(struct world *w, const char *path, uint32_t slot, uint32_t flags,
+                           uint16_t policy) {
     if (mkdir(path, 0755) && errno != EEXIST)
         return false;
     uint64_t id = world_cgroup_id(path);

@@ -16,19 +16,19 @@ enum { WORLD_POLICY = 16, WORLD_AUDIT = 17, WORLD_SLOT = 1000, WORLD_STRICT_SLOT
 
 struct world {
     struct bpf_object *object;
-    uint64_t container;           /* cgroup id of WORLD_CONTAINER, which has slot WORLD_SLOT */
+    uint64_t container; /* cgroup id of WORLD_CONTAINER, which has slot WORLD_SLOT */
 };
 
 #define WORLD_ROOT "/sys/fs/cgroup/gate" /* the gate root: all programs are attached here */
 #define WORLD_CONTAINER WORLD_ROOT "/held"
 #define WORLD_STRICT WORLD_ROOT "/strict"
-#define WORLD_ALLOWED "198.51.100.1"     /* by CIDR; these addresses are on lo */
+#define WORLD_ALLOWED "198.51.100.1" /* by CIDR; these addresses are on lo */
 #define WORLD_DENIED "198.51.100.200"
-#define WORLD_LEARNED "198.51.100.201"   /* what the resolver answers for every name */
+#define WORLD_LEARNED "198.51.100.201" /* what the resolver answers for every name */
 #define WORLD_ALLOWED6 "2001:db8:1::1"
 #define WORLD_DENIED6 "2001:db8:2::1"
 #define WORLD_RESOLVER "127.0.0.53"
-#define WORLD_NAME "example.com"         /* the only name that is allowed */
+#define WORLD_NAME "example.com" /* the only name that is allowed */
 
 /*
  * world_make(): WORLD_CONTAINER under WORLD_POLICY: UDP and TCP to 198.51.100.0/25, 2001:db8:1::/48 and what
