@@ -13,14 +13,12 @@ namespace {
 
 using Policies = std::vector<const Policy *>;
 
-template <class T> void sort_unique(std::vector<T> &values)
-{
+template <class T> void sort_unique(std::vector<T> &values) {
     std::sort(values.begin(), values.end());
     values.erase(std::unique(values.begin(), values.end()), values.end());
 }
 
-abi::ps_policy unite_settings(const Policies &policies)
-{
+abi::ps_policy unite_settings(const Policies &policies) {
     abi::ps_policy settings{};
     settings.mode = abi::PS_MODE_AUDIT;
     settings.inbound = settings.loopback = abi::PS_ALLOW;
@@ -39,8 +37,7 @@ abi::ps_policy unite_settings(const Policies &policies)
     return settings;
 }
 
-std::vector<Address> unite_resolvers(const Policies &policies, const Environment &environment)
-{
+std::vector<Address> unite_resolvers(const Policies &policies, const Environment &environment) {
     std::vector<Address> resolvers;
     for (const auto *policy : policies) {
         if (policy->dns.resolvers_any && !policy->dns.resolvers)
@@ -52,8 +49,7 @@ std::vector<Address> unite_resolvers(const Policies &policies, const Environment
     return resolvers;
 }
 
-std::vector<std::string> unite_search(const Policies &policies, const Environment &environment)
-{
+std::vector<std::string> unite_search(const Policies &policies, const Environment &environment) {
     std::vector<std::string> search;
     for (const auto *policy : policies) {
         const auto &own = policy->dns.search ? *policy->dns.search : environment.search;
@@ -63,8 +59,7 @@ std::vector<std::string> unite_search(const Policies &policies, const Environmen
     return search;
 }
 
-detail::OrderedRules order_rules(const Policies &policies)
-{
+detail::OrderedRules order_rules(const Policies &policies) {
     detail::OrderedRules rules;
     for (const auto *policy : policies)
         for (const auto &rule : policy->deny)
@@ -76,8 +71,7 @@ detail::OrderedRules order_rules(const Policies &policies)
     return rules;
 }
 
-std::map<std::uint64_t, RuleInfo> describe_rules(const Policies &policies)
-{
+std::map<std::uint64_t, RuleInfo> describe_rules(const Policies &policies) {
     std::map<std::uint64_t, RuleInfo> described;
     for (const auto *policy : policies) {
         for (const auto &rule : policy->deny)
@@ -88,17 +82,18 @@ std::map<std::uint64_t, RuleInfo> describe_rules(const Policies &policies)
     return described;
 }
 
-void add_match(Digest &digest, const abi::ps_match &match)
-{
+void add_match(Digest &digest, const abi::ps_match &match) {
     digest.number(match.rule_set).number(match.private_set).number(match.rule).number(match.verdict);
 }
 
 // Over all that the kernel is given and all that people are shown of it, the generation excepted.
-std::uint64_t content_hash(const Image &image)
-{
+std::uint64_t content_hash(const Image &image) {
     Digest digest;
     const auto &settings = image.settings;
-    digest.number(abi::PS_ABI_VERSION).number(settings.min_ttl_s).number(settings.mode).number(settings.inbound);
+    digest.number(abi::PS_ABI_VERSION)
+        .number(settings.min_ttl_s)
+        .number(settings.mode)
+        .number(settings.inbound);
     digest.number(settings.loopback).number(settings.resolvers_any).number(settings.default_reason);
     digest.number(image.resolvers.size());
     for (const auto &resolver : image.resolvers)
@@ -123,13 +118,11 @@ std::uint64_t content_hash(const Image &image)
 
 } // namespace
 
-std::uint64_t rule_id(std::string_view policy, std::string_view rule)
-{
+std::uint64_t rule_id(std::string_view policy, std::string_view rule) {
     return Digest().text(policy).text(rule).finish();
 }
 
-Image compile(const std::vector<const Policy *> &selected, const Environment &environment)
-{
+Image compile(const std::vector<const Policy *> &selected, const Environment &environment) {
     Policies policies = selected;
     const auto by_name = [](const auto *a, const auto *b) { return a->name < b->name; };
     std::sort(policies.begin(), policies.end(), by_name);

@@ -60,7 +60,8 @@ class Matches {
 // Which rule decides for each protocol and port; `rules` is sorted by precedence.
 std::vector<PortEntry> compile_ports(const OrderedRules &, const std::vector<RuleNumber> &rules);
 
-std::vector<NameEntry> compile_names(const OrderedRules &, const std::vector<std::string> &search, RuleLists &, Matches &);
+std::vector<NameEntry> compile_names(const OrderedRules &, const std::vector<std::string> &search,
+                                     RuleLists &, Matches &);
 std::vector<CidrEntry> compile_cidrs(const OrderedRules &, RuleLists &, Matches &);
 
 bool same_match(const abi::ps_match &, const abi::ps_match &);
@@ -79,9 +80,8 @@ template <class Key> struct MergedPrefix {
 // leaves out keys that say what their cover says. `prefixes` is sorted so that a key stands before all it
 // covers and these stand together: the covers of the key at hand are then a stack.
 template <class Key, class Covers, class Match>
-std::vector<MergedPrefix<Key>> merge_prefixes(const std::vector<Prefix<Key>> &prefixes, RuleLists &lists, Covers covers,
-                                              Match match)
-{
+std::vector<MergedPrefix<Key>> merge_prefixes(const std::vector<Prefix<Key>> &prefixes, RuleLists &lists,
+                                              Covers covers, Match match) {
     struct Cover {
         std::size_t first; // of the equal keys in `prefixes`
         RuleList rules;

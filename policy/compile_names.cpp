@@ -11,8 +11,7 @@ namespace {
 using NamePrefix = Prefix<std::string>;
 
 // A key is a prefix of what it covers: exact keys end in NUL, which no name holds, so they cover themselves.
-std::string name_key(const NamePattern &pattern, std::string_view suffix)
-{
+std::string name_key(const NamePattern &pattern, std::string_view suffix) {
     std::string key;
     if (pattern.kind == NamePattern::Kind::every)
         return key;
@@ -25,8 +24,7 @@ std::string name_key(const NamePattern &pattern, std::string_view suffix)
 }
 
 void add_pattern(std::vector<NamePrefix> &keys, const NamePattern &pattern, RuleNumber rule,
-                 const std::vector<std::string> &search)
-{
+                 const std::vector<std::string> &search) {
     keys.push_back({name_key(pattern, {}), rule});
     if (pattern.kind == NamePattern::Kind::every)
         return;
@@ -37,9 +35,8 @@ void add_pattern(std::vector<NamePrefix> &keys, const NamePattern &pattern, Rule
 
 } // namespace
 
-std::vector<NameEntry> compile_names(const OrderedRules &rules, const std::vector<std::string> &search, RuleLists &lists,
-                                     Matches &matches)
-{
+std::vector<NameEntry> compile_names(const OrderedRules &rules, const std::vector<std::string> &search,
+                                     RuleLists &lists, Matches &matches) {
     std::vector<NamePrefix> keys;
     for (RuleNumber number = 0; number < rules.size(); ++number)
         for (const auto &pattern : rules[number].rule->domains)

@@ -16,23 +16,20 @@ struct Digest::Context {
     std::unique_ptr<EVP_MD_CTX, Free> evp{EVP_MD_CTX_new()};
 };
 
-Digest::Digest() : context_(std::make_unique<Context>())
-{
+Digest::Digest() : context_(std::make_unique<Context>()) {
     if (!context_->evp || EVP_DigestInit_ex(context_->evp.get(), EVP_sha256(), nullptr) != 1)
         throw std::runtime_error("OpenSSL has no SHA-256");
 }
 
 Digest::~Digest() = default;
 
-void Digest::flush()
-{
+void Digest::flush() {
     if (EVP_DigestUpdate(context_->evp.get(), buffer_.data(), used_) != 1)
         throw std::runtime_error("SHA-256 update failed");
     used_ = 0;
 }
 
-Digest &Digest::raw(const void *data, std::size_t size)
-{
+Digest &Digest::raw(const void *data, std::size_t size) {
     const auto *bytes = static_cast<const unsigned char *>(data);
     while (size > 0) {
         const auto part = std::min(size, buffer_.size() - used_);
@@ -46,8 +43,7 @@ Digest &Digest::raw(const void *data, std::size_t size)
     return *this;
 }
 
-Digest &Digest::number(std::uint64_t value)
-{
+Digest &Digest::number(std::uint64_t value) {
     std::array<unsigned char, 8> bytes;
     for (auto &byte : bytes) {
         byte = static_cast<unsigned char>(value);
@@ -56,13 +52,11 @@ Digest &Digest::number(std::uint64_t value)
     return raw(bytes.data(), bytes.size());
 }
 
-Digest &Digest::text(std::string_view value)
-{
+Digest &Digest::text(std::string_view value) {
     return number(value.size()).raw(value.data(), value.size());
 }
 
-std::uint64_t Digest::finish()
-{
+std::uint64_t Digest::finish() {
     flush();
     std::array<unsigned char, EVP_MAX_MD_SIZE> hash{};
     if (EVP_DigestFinal_ex(context_->evp.get(), hash.data(), nullptr) != 1)

@@ -15,8 +15,7 @@ struct Candidate {
     std::string name;
 };
 
-std::string rule_text(const Image &image, std::uint64_t id)
-{
+std::string rule_text(const Image &image, std::uint64_t id) {
     const auto place = image.rules.find(id);
     if (place == image.rules.end())
         return "no rule";
@@ -24,8 +23,7 @@ std::string rule_text(const Image &image, std::uint64_t id)
     return (info.allow ? "allow rule " : "deny rule ") + info.policy + "/" + info.rule;
 }
 
-Verdict finish(const Image &image, Verdict verdict)
-{
+Verdict finish(const Image &image, Verdict verdict) {
     if (verdict.verdict != abi::PS_DENY || image.settings.mode != abi::PS_MODE_AUDIT)
         return verdict;
     verdict.verdict = abi::PS_WOULD_DENY;
@@ -34,8 +32,7 @@ Verdict finish(const Image &image, Verdict verdict)
 }
 
 Verdict decide(Verdict so_far, abi::ps_verdict verdict, abi::ps_reason reason, std::string sentence,
-               std::uint64_t rule = 0, std::string name = {})
-{
+               std::uint64_t rule = 0, std::string name = {}) {
     so_far.verdict = verdict;
     so_far.reason = reason;
     so_far.rule = rule;
@@ -44,31 +41,27 @@ Verdict decide(Verdict so_far, abi::ps_verdict verdict, abi::ps_reason reason, s
     return so_far;
 }
 
-std::string longest_cidr(const Image &image, const Address &address)
-{
+std::string longest_cidr(const Image &image, const Address &address) {
     for (const auto &entry : image.cidrs)
         if (entry.cidr.contains(address))
             return entry.cidr.text();
     return {};
 }
 
-bool nameable(std::uint8_t protocol, const Address &remote)
-{
+bool nameable(std::uint8_t protocol, const Address &remote) {
     constexpr std::uint8_t icmp = 1, tcp = 6, udp = 17, icmp6 = 58;
     return protocol == tcp || protocol == udp || protocol == (remote.is_v4() ? icmp : icmp6);
 }
 
 // The rule set that a learned name gives its address. 0, none: the name may be asked for no more, or such an
 // address is not learned from it.
-std::uint64_t set_for(const abi::ps_match &match, const Address &address)
-{
+std::uint64_t set_for(const abi::ps_match &match, const Address &address) {
     if (match.verdict != abi::PS_ALLOW)
         return 0;
     return address.is_private() ? match.private_set : match.rule_set;
 }
 
-std::vector<Candidate> candidates(const Image &image, const Flow &flow, Verdict &verdict)
-{
+std::vector<Candidate> candidates(const Image &image, const Flow &flow, Verdict &verdict) {
     std::vector<Candidate> found;
     if (const auto match = find_address(image, flow.remote)) {
         found.push_back({match->rule_set, abi::PS_R_CIDR, longest_cidr(image, flow.remote)});
@@ -85,7 +78,8 @@ std::vector<Candidate> candidates(const Image &image, const Flow &flow, Verdict 
         }
         const auto match = find_name(image, learned.name);
         const auto set = match ? set_for(*match, flow.remote) : 0;
-        verdict.path.push_back("it was learned for " + learned.name + (set ? "" : ", which no rule gives this address"));
+        verdict.path.push_back("it was learned for " + learned.name +
+                               (set ? "" : ", which no rule gives this address"));
         if (set)
             found.push_back({set, abi::PS_R_LEARNED, learned.name});
     }
@@ -93,15 +87,16 @@ std::vector<Candidate> candidates(const Image &image, const Flow &flow, Verdict 
 }
 
 // A name that no rule allows: the reverse name of an address that may be reached passes all the same.
-Verdict explain_reverse(const Image &image, const Question &question, const Address &address, const Verdict &so_far)
-{
+Verdict explain_reverse(const Image &image, const Question &question, const Address &address,
+                        const Verdict &so_far) {
     const auto allow = [&](std::uint64_t rule) {
         return decide(so_far, abi::PS_ALLOW, abi::PS_R_REVERSE_QUERY,
                       address.text() + " may be reached by " + rule_text(image, rule), rule, address.text());
     };
     const auto deny = [&](std::uint64_t rule) {
         return decide(so_far, abi::PS_DENY, abi::PS_R_REVERSE_NOT_ALLOWED,
-                      address.text() + " may not be reached: " + rule_text(image, rule), rule, address.text());
+                      address.text() + " may not be reached: " + rule_text(image, rule), rule,
+                      address.text());
     };
     const auto by_cidr = find_address(image, address);
     if (by_cidr && by_cidr->verdict == abi::PS_DENY)
@@ -110,18 +105,19 @@ Verdict explain_reverse(const Image &image, const Question &question, const Addr
         return allow(by_cidr->rule);
     if (!address.is_never_learned())
         for (const auto &learned : question.learned)
-            if (const auto match = find_name(image, learned.name); match && !learned.expired && set_for(*match, address))
+            if (const auto match = find_name(image, learned.name);
+                match && !learned.expired && set_for(*match, address))
                 return decide(so_far, abi::PS_ALLOW, abi::PS_R_REVERSE_QUERY,
                               address.text() + " was learned for " + learned.name, 0, learned.name);
     return deny(0);
 }
 
-Verdict judge(const Image &image, const Flow &flow)
-{
+Verdict judge(const Image &image, const Flow &flow) {
     Verdict verdict;
     const auto &settings = image.settings;
     if (settings.mode == abi::PS_MODE_OPEN)
-        return decide(verdict, abi::PS_ALLOW, abi::PS_R_OPEN, "its policy is not known yet and it was born open");
+        return decide(verdict, abi::PS_ALLOW, abi::PS_R_OPEN,
+                      "its policy is not known yet and it was born open");
     if (flow.remote.is_loopback())
         return settings.loopback == abi::PS_ALLOW
                    ? decide(verdict, abi::PS_ALLOW, abi::PS_R_LOOPBACK, "loopback is allowed")
@@ -138,7 +134,8 @@ Verdict judge(const Image &image, const Flow &flow)
         if (rule->verdict == abi::PS_DENY)
             return decide(verdict, abi::PS_DENY, abi::PS_R_DENY_RULE, text, rule->rule, candidate.name);
         if (!allowed)
-            allowed = decide(verdict, abi::PS_ALLOW, candidate.allow_reason, text, rule->rule, candidate.name);
+            allowed =
+                decide(verdict, abi::PS_ALLOW, candidate.allow_reason, text, rule->rule, candidate.name);
     }
     if (allowed)
         return *allowed;
@@ -146,23 +143,25 @@ Verdict judge(const Image &image, const Flow &flow)
                   "no rule allows this address and port");
 }
 
-Verdict judge(const Image &image, const Question &question)
-{
+Verdict judge(const Image &image, const Question &question) {
     Verdict verdict;
     if (image.settings.mode == abi::PS_MODE_OPEN)
-        return decide(verdict, abi::PS_ALLOW, abi::PS_R_OPEN, "its policy is not known yet and it was born open");
+        return decide(verdict, abi::PS_ALLOW, abi::PS_R_OPEN,
+                      "its policy is not known yet and it was born open");
     const auto &resolvers = image.resolvers;
-    if (!image.settings.resolvers_any && std::find(resolvers.begin(), resolvers.end(), question.resolver) == resolvers.end())
-        return decide(verdict, abi::PS_DENY, abi::PS_R_RESOLVER, question.resolver.text() + " is no resolver of the policy");
+    if (!image.settings.resolvers_any &&
+        std::find(resolvers.begin(), resolvers.end(), question.resolver) == resolvers.end())
+        return decide(verdict, abi::PS_DENY, abi::PS_R_RESOLVER,
+                      question.resolver.text() + " is no resolver of the policy");
     verdict.path.push_back(question.resolver.text() + " is a resolver of the policy");
 
     const auto match = find_name(image, question.name);
     if (match && match->verdict == abi::PS_DENY)
-        return decide(verdict, abi::PS_DENY, abi::PS_R_NAME_DENIED, rule_text(image, match->rule) + " matches the name",
-                      match->rule, question.name);
+        return decide(verdict, abi::PS_DENY, abi::PS_R_NAME_DENIED,
+                      rule_text(image, match->rule) + " matches the name", match->rule, question.name);
     if (match && match->verdict == abi::PS_ALLOW)
-        return decide(verdict, abi::PS_ALLOW, abi::PS_R_DNS_QUERY, rule_text(image, match->rule) + " matches the name",
-                      match->rule, question.name);
+        return decide(verdict, abi::PS_ALLOW, abi::PS_R_DNS_QUERY,
+                      rule_text(image, match->rule) + " matches the name", match->rule, question.name);
     verdict.path.emplace_back("no allow rule matches the name");
     if (const auto address = reverse_address(question.name))
         return explain_reverse(image, question, *address, verdict);
@@ -171,8 +170,12 @@ Verdict judge(const Image &image, const Question &question)
 
 } // namespace
 
-Verdict explain(const Image &image, const Flow &flow) { return finish(image, judge(image, flow)); }
+Verdict explain(const Image &image, const Flow &flow) {
+    return finish(image, judge(image, flow));
+}
 
-Verdict explain(const Image &image, const Question &question) { return finish(image, judge(image, question)); }
+Verdict explain(const Image &image, const Question &question) {
+    return finish(image, judge(image, question));
+}
 
 } // namespace penstock::policy

@@ -11,8 +11,7 @@ namespace penstock::policy {
 namespace {
 
 // image.names is ordered by length, longest first, then by text.
-const abi::ps_match *find_key(const Image &image, std::string_view key)
-{
+const abi::ps_match *find_key(const Image &image, std::string_view key) {
     const auto before = [](const NameEntry &entry, std::string_view wanted) {
         return entry.reversed.size() != wanted.size() ? entry.reversed.size() > wanted.size()
                                                       : entry.reversed < wanted;
@@ -21,8 +20,7 @@ const abi::ps_match *find_key(const Image &image, std::string_view key)
     return place != image.names.end() && place->reversed == key ? &place->match : nullptr;
 }
 
-std::optional<std::uint8_t> decimal_octet(std::string_view label)
-{
+std::optional<std::uint8_t> decimal_octet(std::string_view label) {
     std::uint8_t value = 0;
     const auto [end, error] = std::from_chars(label.data(), label.data() + label.size(), value);
     const bool leading_zero = label.size() > 1 && label.front() == '0';
@@ -31,8 +29,7 @@ std::optional<std::uint8_t> decimal_octet(std::string_view label)
     return value;
 }
 
-std::optional<Address> reverse_v4(std::string_view labels)
-{
+std::optional<Address> reverse_v4(std::string_view labels) {
     Address address;
     address.octets[10] = address.octets[11] = 0xff;
     for (std::size_t i = 16; i-- > 12;) {
@@ -48,8 +45,7 @@ std::optional<Address> reverse_v4(std::string_view labels)
     return address;
 }
 
-std::optional<Address> reverse_v6(std::string_view labels)
-{
+std::optional<Address> reverse_v6(std::string_view labels) {
     if (labels.size() != 63)
         return std::nullopt;
     Address address;
@@ -72,8 +68,7 @@ std::optional<Address> reverse_v6(std::string_view labels)
 
 } // namespace
 
-std::optional<abi::ps_match> find_name(const Image &image, std::string_view canonical_name)
-{
+std::optional<abi::ps_match> find_name(const Image &image, std::string_view canonical_name) {
     std::string key(canonical_name.rbegin(), canonical_name.rend());
     key += '\0';
     if (const auto *exact = find_key(image, key))
@@ -86,8 +81,7 @@ std::optional<abi::ps_match> find_name(const Image &image, std::string_view cano
     return every ? std::optional(*every) : std::nullopt;
 }
 
-std::optional<abi::ps_match> find_address(const Image &image, const Address &address)
-{
+std::optional<abi::ps_match> find_address(const Image &image, const Address &address) {
     // image.cidrs is ordered by length, longest first.
     for (const auto &entry : image.cidrs)
         if (entry.cidr.contains(address))
@@ -96,8 +90,7 @@ std::optional<abi::ps_match> find_address(const Image &image, const Address &add
 }
 
 std::optional<abi::ps_port_rule> find_port(const Image &image, std::uint64_t rule_set, std::uint8_t protocol,
-                                           std::uint16_t port)
-{
+                                           std::uint16_t port) {
     const auto set = image.rule_sets.find(rule_set);
     if (set == image.rule_sets.end())
         return std::nullopt;
@@ -111,8 +104,7 @@ std::optional<abi::ps_port_rule> find_port(const Image &image, std::uint64_t rul
     return best ? std::optional(best->rule) : std::nullopt;
 }
 
-std::optional<Address> reverse_address(std::string_view canonical_name)
-{
+std::optional<Address> reverse_address(std::string_view canonical_name) {
     constexpr std::string_view v4 = ".in-addr.arpa", v6 = ".ip6.arpa";
     if (canonical_name.ends_with(v4))
         return reverse_v4(canonical_name.substr(0, canonical_name.size() - v4.size()));

@@ -6,8 +6,7 @@
 
 namespace penstock::policy {
 
-bool NamePattern::matches(std::string_view canonical_name) const
-{
+bool NamePattern::matches(std::string_view canonical_name) const {
     switch (kind) {
     case Kind::exact:
         return canonical_name == name;
@@ -20,8 +19,7 @@ bool NamePattern::matches(std::string_view canonical_name) const
     return false;
 }
 
-std::string NamePattern::text() const
-{
+std::string NamePattern::text() const {
     switch (kind) {
     case Kind::exact:
         return name;

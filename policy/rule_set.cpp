@@ -21,8 +21,7 @@ struct PortEdge {
     bool opens;
 };
 
-void add_edges(std::vector<PortEdge> &edges, const Rule &rule, RuleNumber number, Protocol protocol)
-{
+void add_edges(std::vector<PortEdge> &edges, const Rule &rule, RuleNumber number, Protocol protocol) {
     const auto add = [&](std::uint32_t first, std::uint32_t last) {
         edges.push_back({first, number, true});
         edges.push_back({last + 1, number, false});
@@ -36,8 +35,7 @@ void add_edges(std::vector<PortEdge> &edges, const Rule &rule, RuleNumber number
 
 // Writes [first, end) as the fewest aligned blocks, each one prefix of the trie.
 void add_range(std::vector<PortEntry> &entries, std::uint8_t protocol, std::uint32_t first, std::uint32_t end,
-               const abi::ps_port_rule &rule)
-{
+               const abi::ps_port_rule &rule) {
     while (first < end) {
         std::uint32_t size = 1;
         std::uint8_t bits = 16;
@@ -50,8 +48,7 @@ void add_range(std::vector<PortEntry> &entries, std::uint8_t protocol, std::uint
     }
 }
 
-abi::ps_port_rule port_rule(const OrderedRule &rule)
-{
+abi::ps_port_rule port_rule(const OrderedRule &rule) {
     abi::ps_port_rule value{};
     value.rule = rule.id;
     value.verdict = rule.allow ? abi::PS_ALLOW : abi::PS_DENY;
@@ -60,8 +57,7 @@ abi::ps_port_rule port_rule(const OrderedRule &rule)
 
 // Sweeps over the ports with the rules that are open at each; the lowest number decides.
 void sweep(std::vector<PortEntry> &entries, const OrderedRules &rules, const std::vector<RuleNumber> &list,
-           Protocol protocol, std::uint8_t number)
-{
+           Protocol protocol, std::uint8_t number) {
     std::vector<PortEdge> edges;
     for (const auto rule : list)
         add_edges(edges, *rules[rule].rule, rule, protocol);
@@ -88,11 +84,12 @@ void sweep(std::vector<PortEntry> &entries, const OrderedRules &rules, const std
     }
 }
 
-void add_icmp(std::vector<PortEntry> &entries, const OrderedRules &rules, const std::vector<RuleNumber> &list)
-{
+void add_icmp(std::vector<PortEntry> &entries, const OrderedRules &rules,
+              const std::vector<RuleNumber> &list) {
     const auto names_icmp = [&](RuleNumber number) {
         const auto &ports = rules[number].rule->ports;
-        return std::any_of(ports.begin(), ports.end(), [](const auto &p) { return p.protocol == Protocol::icmp; });
+        return std::any_of(ports.begin(), ports.end(),
+                           [](const auto &p) { return p.protocol == Protocol::icmp; });
     };
     const auto first = std::find_if(list.begin(), list.end(), names_icmp);
     if (first == list.end())
@@ -103,10 +100,11 @@ void add_icmp(std::vector<PortEntry> &entries, const OrderedRules &rules, const 
 
 } // namespace
 
-RuleLists::RuleLists() { intern({}); }
+RuleLists::RuleLists() {
+    intern({});
+}
 
-RuleList RuleLists::intern(std::vector<RuleNumber> list)
-{
+RuleList RuleLists::intern(std::vector<RuleNumber> list) {
     std::sort(list.begin(), list.end());
     list.erase(std::unique(list.begin(), list.end()), list.end());
     const auto [place, added] = ids_.try_emplace(std::move(list), static_cast<RuleList>(lists_.size()));
@@ -115,8 +113,7 @@ RuleList RuleLists::intern(std::vector<RuleNumber> list)
     return place->second;
 }
 
-RuleList RuleLists::unite(RuleList a, RuleList b)
-{
+RuleList RuleLists::unite(RuleList a, RuleList b) {
     if (a == 0 || a == b)
         return b;
     const auto [place, added] = unions_.try_emplace(std::uint64_t{a} << 32 | b, 0);
@@ -129,8 +126,7 @@ RuleList RuleLists::unite(RuleList a, RuleList b)
     return place->second;
 }
 
-std::vector<PortEntry> compile_ports(const OrderedRules &rules, const std::vector<RuleNumber> &list)
-{
+std::vector<PortEntry> compile_ports(const OrderedRules &rules, const std::vector<RuleNumber> &list) {
     std::vector<PortEntry> entries;
     sweep(entries, rules, list, Protocol::tcp, ip_tcp);
     sweep(entries, rules, list, Protocol::udp, ip_udp);
@@ -139,23 +135,24 @@ std::vector<PortEntry> compile_ports(const OrderedRules &rules, const std::vecto
 }
 
 // The id is of the compiled ports, so that rules which never decide make no new set.
-std::uint64_t Matches::rule_set(const std::vector<RuleNumber> &list)
-{
+std::uint64_t Matches::rule_set(const std::vector<RuleNumber> &list) {
     auto entries = compile_ports(rules_, list);
     if (entries.empty())
         return 0;
     Digest digest;
     for (const auto &entry : entries)
-        digest.number(entry.protocol).number(entry.port).number(entry.prefix_bits).number(entry.rule.rule).number(
-            entry.rule.verdict);
+        digest.number(entry.protocol)
+            .number(entry.port)
+            .number(entry.prefix_bits)
+            .number(entry.rule.rule)
+            .number(entry.rule.verdict);
     const auto id = digest.finish();
     rule_sets_.try_emplace(id, std::move(entries));
     return id;
 }
 
 // The verdict as a whole: a deny rule with `ports` leaves other ports, so it decides nothing here.
-abi::ps_match Matches::decide(RuleList list)
-{
+abi::ps_match Matches::decide(RuleList list) {
     abi::ps_match match{};
     match.rule_set = rule_set(lists_[list]);
     for (const auto number : lists_[list]) {
@@ -169,16 +166,14 @@ abi::ps_match Matches::decide(RuleList list)
     return match;
 }
 
-const abi::ps_match &Matches::of_address(RuleList list)
-{
+const abi::ps_match &Matches::of_address(RuleList list) {
     const auto [place, added] = addresses_.try_emplace(list);
     if (added)
         place->second = decide(list);
     return place->second;
 }
 
-const abi::ps_match &Matches::of_name(RuleList list)
-{
+const abi::ps_match &Matches::of_name(RuleList list) {
     const auto [place, added] = names_.try_emplace(list);
     if (!added)
         return place->second;
@@ -196,8 +191,7 @@ const abi::ps_match &Matches::of_name(RuleList list)
     return place->second;
 }
 
-bool same_match(const abi::ps_match &a, const abi::ps_match &b)
-{
+bool same_match(const abi::ps_match &a, const abi::ps_match &b) {
     return std::memcmp(&a, &b, sizeof a) == 0;
 }
 

@@ -11,34 +11,92 @@ using namespace penstock::policy;
 
 namespace {
 
-constexpr std::array labels{"a", "b", "www", "example", "notexample", "xample", "com", "org", "svc", "zz-9", "xn--bcher-kva", "_dmarc"};
+constexpr std::array labels{"a",   "b",   "www", "example", "notexample",    "xample",
+                            "com", "org", "svc", "zz-9",    "xn--bcher-kva", "_dmarc"};
 constexpr std::array suffixes{"svc.local", "local", "example.com", "com"};
-constexpr std::array addresses{
-    "10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.255", "10.0.1.0", "10.255.255.255", "11.0.0.0", "9.255.255.255",
-    "1.2.3.4", "1.2.3.5", "1.2.3.6", "1.2.4.4", "129.2.3.4", "203.0.113.7", "127.0.0.1", "127.9.9.9", "169.254.169.254",
-    "172.16.0.1", "172.31.255.255", "172.32.0.0", "192.168.1.1", "192.0.0.192", "192.0.1.0", "100.64.0.1", "100.128.0.0",
-    "198.18.0.1", "198.20.0.0", "0.0.0.0", "0.0.0.9", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
-    "::", "::1", "::2", "::10.0.0.1", "fd00::1", "fd00::2", "fc00::", "fe80::1", "fec0::1", "fe00::1", "ff02::1",
-    "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "2001:db9::", "64:ff9b::10.0.0.1", "64:ff9b::1.2.3.4",
-    "64:ff9b::224.0.0.1", "64:ff9b:1::1", "64:ff9b:2::1", "2002:a00:1::1", "2002:102:304::1", "2002:e000:1::", "::fffe:1.2.3.4",
-    "::1:ffff:1.2.3.4"};
+constexpr std::array addresses{"10.0.0.0",
+                               "10.0.0.1",
+                               "10.0.0.2",
+                               "10.0.0.255",
+                               "10.0.1.0",
+                               "10.255.255.255",
+                               "11.0.0.0",
+                               "9.255.255.255",
+                               "1.2.3.4",
+                               "1.2.3.5",
+                               "1.2.3.6",
+                               "1.2.4.4",
+                               "129.2.3.4",
+                               "203.0.113.7",
+                               "127.0.0.1",
+                               "127.9.9.9",
+                               "169.254.169.254",
+                               "172.16.0.1",
+                               "172.31.255.255",
+                               "172.32.0.0",
+                               "192.168.1.1",
+                               "192.0.0.192",
+                               "192.0.1.0",
+                               "100.64.0.1",
+                               "100.128.0.0",
+                               "198.18.0.1",
+                               "198.20.0.0",
+                               "0.0.0.0",
+                               "0.0.0.9",
+                               "224.0.0.1",
+                               "239.255.255.250",
+                               "240.0.0.1",
+                               "255.255.255.255",
+                               "::",
+                               "::1",
+                               "::2",
+                               "::10.0.0.1",
+                               "fd00::1",
+                               "fd00::2",
+                               "fc00::",
+                               "fe80::1",
+                               "fec0::1",
+                               "fe00::1",
+                               "ff02::1",
+                               "2001:db8::1",
+                               "2001:db8::2",
+                               "2001:db8:0:1::1",
+                               "2001:db9::",
+                               "64:ff9b::10.0.0.1",
+                               "64:ff9b::1.2.3.4",
+                               "64:ff9b::224.0.0.1",
+                               "64:ff9b:1::1",
+                               "64:ff9b:2::1",
+                               "2002:a00:1::1",
+                               "2002:102:304::1",
+                               "2002:e000:1::",
+                               "::fffe:1.2.3.4",
+                               "::1:ffff:1.2.3.4"};
 constexpr std::array<std::uint16_t, 12> ports{0, 1, 22, 79, 80, 81, 442, 443, 1023, 1024, 65534, 65535};
 constexpr std::array<std::uint8_t, 12> protocols{6, 6, 6, 6, 17, 17, 17, 1, 58, 47, 132, 136};
 constexpr std::array<int, 9> v4_lengths{0, 1, 7, 8, 16, 24, 30, 31, 32};
 constexpr std::array<int, 13> v6_lengths{0, 1, 7, 16, 32, 63, 64, 80, 95, 96, 126, 127, 128};
-constexpr std::array bad_reverse{"in-addr.arpa", "ip6.arpa", "10.in-addr.arpa", "1.0.0.10.in-addr.arpa.com", "01.0.0.10.in-addr.arpa",
-                                 "256.0.0.10.in-addr.arpa", "1.1.0.0.10.in-addr.arpa", "1.0.0.1a.in-addr.arpa", "1.0.0.10.xin-addr.arpa",
-                                 "0.0.0.10.ip6.arpa", "1.0.0.0.in-addr.arpa", "1000.0.0.10.in-addr.arpa", "00.0.0.10.in-addr.arpa"};
+constexpr std::array bad_reverse{"in-addr.arpa",
+                                 "ip6.arpa",
+                                 "10.in-addr.arpa",
+                                 "1.0.0.10.in-addr.arpa.com",
+                                 "01.0.0.10.in-addr.arpa",
+                                 "256.0.0.10.in-addr.arpa",
+                                 "1.1.0.0.10.in-addr.arpa",
+                                 "1.0.0.1a.in-addr.arpa",
+                                 "1.0.0.10.xin-addr.arpa",
+                                 "0.0.0.10.ip6.arpa",
+                                 "1.0.0.0.in-addr.arpa",
+                                 "1000.0.0.10.in-addr.arpa",
+                                 "00.0.0.10.in-addr.arpa"};
 
-Cidr cut(Address address, int length)
-{
+Cidr cut(Address address, int length) {
     for (int n = length; n < 128; ++n)
         address.octets[static_cast<std::size_t>(n / 8)] &= static_cast<std::uint8_t>(~(1 << (7 - n % 8)));
     return {address, static_cast<std::uint8_t>(length)};
 }
 
-std::string reverse_of(const Address &address)
-{
+std::string reverse_of(const Address &address) {
     std::string name;
     if (address.is_v4()) {
         for (std::size_t i = 16; i-- > 12;)
@@ -57,8 +115,7 @@ std::string reverse_of(const Address &address)
 
 } // namespace
 
-std::string Generator::name()
-{
+std::string Generator::name() {
     std::string name = labels[below(labels.size())];
     for (auto more = below(4); more > 0; --more)
         name += std::string(".") + labels[below(labels.size())];
@@ -66,8 +123,7 @@ std::string Generator::name()
 }
 
 // A name that some pattern holds, or just does not.
-std::string Generator::name_near(const World &world)
-{
+std::string Generator::name_near(const World &world) {
     const auto &policy = world.policies[below(world.policies.size())];
     const auto &rules = chance(60) ? policy.allow : policy.deny;
     if (rules.empty() || chance(15))
@@ -91,8 +147,7 @@ std::string Generator::name_near(const World &world)
     return near;
 }
 
-Address Generator::address()
-{
+Address Generator::address() {
     auto address = *Address::parse(addresses[below(addresses.size())]);
     if (chance(10)) {
         const auto lowest = address.is_v4() ? std::size_t{12} : std::size_t{0};
@@ -101,8 +156,7 @@ Address Generator::address()
     return address;
 }
 
-Address Generator::address_near(const World &world)
-{
+Address Generator::address_near(const World &world) {
     const auto &policy = world.policies[below(world.policies.size())];
     const auto &rules = chance(60) ? policy.allow : policy.deny;
     if (rules.empty() || chance(50))
@@ -118,36 +172,35 @@ Address Generator::address_near(const World &world)
     return near;
 }
 
-Cidr Generator::cidr()
-{
+Cidr Generator::cidr() {
     const auto base = address();
-    return base.is_v4() ? cut(base, 96 + v4_lengths[below(v4_lengths.size())]) : cut(base, v6_lengths[below(v6_lengths.size())]);
+    return base.is_v4() ? cut(base, 96 + v4_lengths[below(v4_lengths.size())])
+                        : cut(base, v6_lengths[below(v6_lengths.size())]);
 }
 
-std::uint16_t Generator::port()
-{
+std::uint16_t Generator::port() {
     return chance(90) ? ports[below(ports.size())] : static_cast<std::uint16_t>(below(65536));
 }
 
-PortRange Generator::port_range()
-{
+PortRange Generator::port_range() {
     if (chance(20))
         return {Protocol::icmp, 0, 0};
     auto first = port(), last = chance(50) ? first : port();
     return {chance(60) ? Protocol::tcp : Protocol::udp, std::min(first, last), std::max(first, last)};
 }
 
-Rule Generator::rule(std::string rule_name, bool allow)
-{
+Rule Generator::rule(std::string rule_name, bool allow) {
     Rule rule;
     rule.name = std::move(rule_name);
     for (auto count = below(4); count > 0; --count) {
         if (chance(7))
             rule.domains.push_back({NamePattern::Kind::every, ""});
         else if (chance(10))
-            rule.domains.push_back({NamePattern::Kind::below, chance(50) ? "in-addr.arpa" : "10.in-addr.arpa"});
+            rule.domains.push_back(
+                {NamePattern::Kind::below, chance(50) ? "in-addr.arpa" : "10.in-addr.arpa"});
         else
-            rule.domains.push_back({chance(50) ? NamePattern::Kind::exact : NamePattern::Kind::below, name()});
+            rule.domains.push_back(
+                {chance(50) ? NamePattern::Kind::exact : NamePattern::Kind::below, name()});
     }
     for (auto count = rule.domains.empty() ? 1 + below(3) : below(3); count > 0; --count)
         rule.cidrs.push_back(cidr());
@@ -158,8 +211,7 @@ Rule Generator::rule(std::string rule_name, bool allow)
     return rule;
 }
 
-Policy Generator::a_policy(std::string policy_name)
-{
+Policy Generator::a_policy(std::string policy_name) {
     Policy policy;
     policy.name = std::move(policy_name);
     policy.mode = chance(75) ? Mode::enforce : Mode::audit;
@@ -185,8 +237,7 @@ Policy Generator::a_policy(std::string policy_name)
     return policy;
 }
 
-World Generator::world()
-{
+World Generator::world() {
     World world;
     const std::array names{"p", "q", "a"}; // not in order on purpose
     for (std::size_t i = 0, count = 1 + below(3); i < count; ++i)
@@ -197,16 +248,14 @@ World Generator::world()
     return world;
 }
 
-std::vector<LearnedName> Generator::learned(const World &world)
-{
+std::vector<LearnedName> Generator::learned(const World &world) {
     std::vector<LearnedName> learned;
     for (auto count = chance(30) ? 0 : below(4); count > 0; --count)
         learned.push_back({name_near(world), chance(20)});
     return learned;
 }
 
-Flow Generator::flow(const World &world)
-{
+Flow Generator::flow(const World &world) {
     Flow flow;
     flow.remote = address_near(world);
     flow.protocol = protocols[below(protocols.size())];
@@ -217,18 +266,17 @@ Flow Generator::flow(const World &world)
     return flow;
 }
 
-std::string Generator::reverse_name()
-{
+std::string Generator::reverse_name() {
     return chance(20) ? bad_reverse[below(bad_reverse.size())] : reverse_of(address());
 }
 
-Question Generator::question(const World &world)
-{
+Question Generator::question(const World &world) {
     Question question;
     question.resolver = address();
     for (const auto &policy : world.policies)
         if (chance(60))
-            question.resolver = policy.dns.resolvers ? policy.dns.resolvers->front() : world.environment.resolvers.front();
+            question.resolver =
+                policy.dns.resolvers ? policy.dns.resolvers->front() : world.environment.resolvers.front();
     if (chance(25)) {
         question.name = chance(50) ? reverse_name() : reverse_of(address_near(world));
         question.learned = learned(world);
@@ -238,8 +286,7 @@ Question Generator::question(const World &world)
     return question;
 }
 
-std::uint64_t run_seed()
-{
+std::uint64_t run_seed() {
     if (const char *text = std::getenv("PENSTOCK_SEED"))
         return std::strtoull(text, nullptr, 0);
     std::random_device device;

@@ -20,25 +20,21 @@ using namespace penstock::policy;
 
 namespace {
 
-[[noreturn]] void fail(const std::string &what, int error)
-{
+[[noreturn]] void fail(const std::string &what, int error) {
     throw std::runtime_error(what + ": " + std::strerror(error));
 }
 
-template <class Key, class Value> void put(bpf_map *map, const Key &key, const Value &value)
-{
+template <class Key, class Value> void put(bpf_map *map, const Key &key, const Value &value) {
     if (bpf_map_update_elem(bpf_map__fd(map), &key, &value, BPF_ANY))
         fail(std::string("write to ") + bpf_map__name(map), errno);
 }
 
-template <class Key> void remove(bpf_map *map, const Key &key)
-{
+template <class Key> void remove(bpf_map *map, const Key &key) {
     if (bpf_map_delete_elem(bpf_map__fd(map), &key) && errno != ENOENT)
         fail(std::string("delete from ") + bpf_map__name(map), errno);
 }
 
-abi::ps_name_key name_key(std::uint16_t policy, const std::string &reversed)
-{
+abi::ps_name_key name_key(std::uint16_t policy, const std::string &reversed) {
     abi::ps_name_key key{};
     key.prefixlen = static_cast<std::uint32_t>((2 + reversed.size()) * 8);
     key.policy = policy;
@@ -46,8 +42,7 @@ abi::ps_name_key name_key(std::uint16_t policy, const std::string &reversed)
     return key;
 }
 
-abi::ps_cidr4_key cidr4_key(std::uint16_t policy, const Cidr &cidr)
-{
+abi::ps_cidr4_key cidr4_key(std::uint16_t policy, const Cidr &cidr) {
     abi::ps_cidr4_key key{};
     key.prefixlen = 16U + cidr.length - 96U;
     key.policy = policy;
@@ -55,8 +50,7 @@ abi::ps_cidr4_key cidr4_key(std::uint16_t policy, const Cidr &cidr)
     return key;
 }
 
-abi::ps_cidr6_key cidr6_key(std::uint16_t policy, const Cidr &cidr)
-{
+abi::ps_cidr6_key cidr6_key(std::uint16_t policy, const Cidr &cidr) {
     abi::ps_cidr6_key key{};
     key.prefixlen = 16U + cidr.length;
     key.policy = policy;
@@ -64,8 +58,7 @@ abi::ps_cidr6_key cidr6_key(std::uint16_t policy, const Cidr &cidr)
     return key;
 }
 
-abi::ps_port_key port_key(std::uint64_t rule_set, const PortEntry &entry)
-{
+abi::ps_port_key port_key(std::uint64_t rule_set, const PortEntry &entry) {
     abi::ps_port_key key{};
     key.prefixlen = 64U + 8U + entry.prefix_bits;
     key.rule_set = rule_set;
@@ -75,16 +68,14 @@ abi::ps_port_key port_key(std::uint64_t rule_set, const PortEntry &entry)
     return key;
 }
 
-abi::ps_resolver_key resolver_key(std::uint16_t policy, const Address &address)
-{
+abi::ps_resolver_key resolver_key(std::uint16_t policy, const Address &address) {
     abi::ps_resolver_key key{};
     std::memcpy(key.address, address.octets.data(), 16);
     key.policy = policy;
     return key;
 }
 
-abi::ps_address_key address_key(const Address &address)
-{
+abi::ps_address_key address_key(const Address &address) {
     abi::ps_address_key key{};
     std::memcpy(key.address, address.octets.data(), 16);
     key.slot = KernelGate::slot;
@@ -103,15 +94,14 @@ struct KernelGate::Parts {
     ~Parts() { penstock_bpf__destroy(skeleton); }
 };
 
-KernelGate::KernelGate(std::uint64_t cgroup_id, unsigned ifindex) : parts_(std::make_unique<Parts>())
-{
+KernelGate::KernelGate(std::uint64_t cgroup_id, unsigned ifindex) : parts_(std::make_unique<Parts>()) {
     auto &skeleton = parts_->skeleton;
     skeleton = penstock_bpf__open();
     if (!skeleton)
         fail("open the BPF object", errno);
     bpf_program *program;
-    bpf_object__for_each_program(program, skeleton->obj)
-        bpf_program__set_autoload(program, program == skeleton->progs.ps_egress || program == skeleton->progs.ps_ingress);
+    bpf_object__for_each_program(program, skeleton->obj) bpf_program__set_autoload(
+        program, program == skeleton->progs.ps_egress || program == skeleton->progs.ps_ingress);
     if (penstock_bpf__load(skeleton))
         fail("load the BPF object", errno);
 
@@ -134,8 +124,7 @@ KernelGate::KernelGate(std::uint64_t cgroup_id, unsigned ifindex) : parts_(std::
 
 KernelGate::~KernelGate() = default;
 
-void KernelGate::write(PolicyId id, const Image &image)
-{
+void KernelGate::write(PolicyId id, const Image &image) {
     const auto &maps = parts_->skeleton->maps;
     for (const auto &[rule_set, entries] : image.rule_sets)
         for (const auto &entry : entries)
@@ -155,8 +144,7 @@ void KernelGate::write(PolicyId id, const Image &image)
     put(maps.policies, std::uint32_t{id}, settings);
 }
 
-void KernelGate::erase(PolicyId id, const Image &image)
-{
+void KernelGate::erase(PolicyId id, const Image &image) {
     const auto &maps = parts_->skeleton->maps;
     for (const auto &[rule_set, entries] : image.rule_sets)
         for (const auto &entry : entries)
@@ -173,14 +161,12 @@ void KernelGate::erase(PolicyId id, const Image &image)
         remove(maps.resolvers, resolver_key(id, resolver));
 }
 
-void KernelGate::bind(PolicyId id)
-{
+void KernelGate::bind(PolicyId id) {
     parts_->slot.binding = std::uint64_t{parts_->generations[id]} << 32 | id; // PS_BINDING
     put(parts_->skeleton->maps.slots, slot, parts_->slot);
 }
 
-bool KernelGate::run(int program, const Octets &frame)
-{
+bool KernelGate::run(int program, const Octets &frame) {
     __sk_buff context{};
     context.ifindex = parts_->ifindex;
     LIBBPF_OPTS(bpf_test_run_opts, options);
@@ -194,13 +180,16 @@ bool KernelGate::run(int program, const Octets &frame)
     return options.retval & 1;
 }
 
-bool KernelGate::egress(const Octets &frame) { return run(bpf_program__fd(parts_->skeleton->progs.ps_egress), frame); }
+bool KernelGate::egress(const Octets &frame) {
+    return run(bpf_program__fd(parts_->skeleton->progs.ps_egress), frame);
+}
 
-bool KernelGate::ingress(const Octets &frame) { return run(bpf_program__fd(parts_->skeleton->progs.ps_ingress), frame); }
+bool KernelGate::ingress(const Octets &frame) {
+    return run(bpf_program__fd(parts_->skeleton->progs.ps_ingress), frame);
+}
 
 std::uint64_t KernelGate::counted(std::uint64_t rule, abi::ps_direction direction, abi::ps_verdict verdict,
-                                  abi::ps_reason reason) const
-{
+                                  abi::ps_reason reason) const {
     static const auto cpus = static_cast<std::size_t>(libbpf_num_possible_cpus());
     abi::ps_counter_key key{};
     key.rule = rule;
@@ -217,33 +206,31 @@ std::uint64_t KernelGate::counted(std::uint64_t rule, abi::ps_direction directio
     return sum;
 }
 
-std::string KernelGate::counters() const
-{
+std::string KernelGate::counters() const {
     std::ostringstream out;
     const int map = bpf_map__fd(parts_->skeleton->maps.counters);
     abi::ps_counter_key key{}, *previous = nullptr;
     while (bpf_map_get_next_key(map, previous, &key) == 0) {
         previous = &key;
-        const auto count = counted(key.rule, static_cast<abi::ps_direction>(key.direction),
-                                   static_cast<abi::ps_verdict>(key.verdict), static_cast<abi::ps_reason>(key.reason));
-        out << (key.direction == abi::PS_EGRESS ? "egress" : "ingress") << " verdict " << int{key.verdict} << " reason "
-            << int{key.reason} << " rule " << key.rule << ": " << count << '\n';
+        const auto count =
+            counted(key.rule, static_cast<abi::ps_direction>(key.direction),
+                    static_cast<abi::ps_verdict>(key.verdict), static_cast<abi::ps_reason>(key.reason));
+        out << (key.direction == abi::PS_EGRESS ? "egress" : "ingress") << " verdict " << int{key.verdict}
+            << " reason " << int{key.reason} << " rule " << key.rule << ": " << count << '\n';
     }
     return out.str();
 }
 
-std::size_t KernelGate::learned_names(const Address &address) const
-{
+std::size_t KernelGate::learned_names(const Address &address) const {
     const auto key = address_key(address);
     abi::ps_learned row;
     if (bpf_map_lookup_elem(bpf_map__fd(parts_->skeleton->maps.learned), &key, &row))
         return 0;
-    return static_cast<std::size_t>(
-        std::count_if(std::begin(row.names), std::end(row.names), [](const auto &name) { return name.name_hash != 0; }));
+    return static_cast<std::size_t>(std::count_if(std::begin(row.names), std::end(row.names),
+                                                  [](const auto &name) { return name.name_hash != 0; }));
 }
 
-bool KernelGate::is_private(const Address &address) const
-{
+bool KernelGate::is_private(const Address &address) const {
     const auto key = address_key(address);
     abi::ps_learned row;
     if (bpf_map_lookup_elem(bpf_map__fd(parts_->skeleton->maps.learned), &key, &row))
@@ -251,8 +238,7 @@ bool KernelGate::is_private(const Address &address) const
     return row.is_private != 0;
 }
 
-void KernelGate::expire(const Address &address, std::size_t place)
-{
+void KernelGate::expire(const Address &address, std::size_t place) {
     const auto key = address_key(address);
     abi::ps_learned row;
     if (bpf_map_lookup_elem(bpf_map__fd(parts_->skeleton->maps.learned), &key, &row))
@@ -261,6 +247,8 @@ void KernelGate::expire(const Address &address, std::size_t place)
     put(parts_->skeleton->maps.learned, key, row);
 }
 
-void KernelGate::forget(const Address &address) { remove(parts_->skeleton->maps.learned, address_key(address)); }
+void KernelGate::forget(const Address &address) {
+    remove(parts_->skeleton->maps.learned, address_key(address));
+}
 
 } // namespace penstock::differential

@@ -24,7 +24,7 @@ class KernelGate {
     void erase(PolicyId, const policy::Image &);
     void bind(PolicyId); // with the generation that write() gave
 
-    bool egress(const Octets &frame);  // did it pass?
+    bool egress(const Octets &frame); // did it pass?
     bool ingress(const Octets &frame);
 
     // How often this was counted since the gate was made.
@@ -32,9 +32,10 @@ class KernelGate {
     std::string counters() const; // all, for a report
 
     std::size_t learned_names(const policy::Address &) const;
-    bool is_private(const policy::Address &) const;          // learned as such
-    void expire(const policy::Address &, std::size_t place); // the name learned there as number `place`, from 0
-    void forget(const policy::Address &);                    // all names of the address
+    bool is_private(const policy::Address &) const; // learned as such
+    void expire(const policy::Address &,
+                std::size_t place);       // the name learned there as number `place`, from 0
+    void forget(const policy::Address &); // all names of the address
 
     static constexpr std::uint32_t slot = abi::PS_SLOT_FIRST;
 

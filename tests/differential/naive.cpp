@@ -14,8 +14,7 @@ namespace {
 
 using Labels = std::vector<std::string>;
 
-Labels split(const std::string &name)
-{
+Labels split(const std::string &name) {
     Labels labels;
     std::istringstream stream(name);
     for (std::string label; std::getline(stream, label, '.');)
@@ -24,14 +23,11 @@ Labels split(const std::string &name)
 }
 
 // Does `labels` end in `tail`, with at least `extra` labels before it?
-bool ends_in(const Labels &labels, const Labels &tail, std::size_t extra)
-{
-    return labels.size() >= tail.size() + extra &&
-           std::equal(tail.rbegin(), tail.rend(), labels.rbegin());
+bool ends_in(const Labels &labels, const Labels &tail, std::size_t extra) {
+    return labels.size() >= tail.size() + extra && std::equal(tail.rbegin(), tail.rend(), labels.rbegin());
 }
 
-bool holds(const NamePattern &pattern, const std::string &suffix, const std::string &name)
-{
+bool holds(const NamePattern &pattern, const std::string &suffix, const std::string &name) {
     if (pattern.kind == NamePattern::Kind::every)
         return true;
     const auto whole = suffix.empty() ? pattern.name : pattern.name + "." + suffix;
@@ -42,10 +38,11 @@ bool holds(const NamePattern &pattern, const std::string &suffix, const std::str
     return ends_in(split(name), split(whole), 1);
 }
 
-bool bit(const Address &address, int n) { return address.octets[static_cast<std::size_t>(n / 8)] >> (7 - n % 8) & 1; }
+bool bit(const Address &address, int n) {
+    return address.octets[static_cast<std::size_t>(n / 8)] >> (7 - n % 8) & 1;
+}
 
-bool holds(const Cidr &cidr, const Address &address)
-{
+bool holds(const Cidr &cidr, const Address &address) {
     const bool cidr_is_v4 = cidr.length >= 96 && cidr.address.is_v4();
     if (cidr_is_v4 != address.is_v4())
         return false;
@@ -55,8 +52,7 @@ bool holds(const Cidr &cidr, const Address &address)
     return true;
 }
 
-bool names_port(const Rule &rule, std::uint8_t protocol, std::uint16_t port)
-{
+bool names_port(const Rule &rule, std::uint8_t protocol, std::uint16_t port) {
     if (rule.ports.empty())
         return protocol == 6 || protocol == 17;
     return std::any_of(rule.ports.begin(), rule.ports.end(), [&](const PortRange &range) {
@@ -84,8 +80,7 @@ struct United {
     std::vector<Address> resolvers;
     bool resolvers_any = false, enforce = false, loopback = true;
 
-    explicit United(const World &world)
-    {
+    explicit United(const World &world) {
         std::vector<const Policy *> policies;
         for (const auto &policy : world.policies)
             policies.push_back(&policy);
@@ -94,8 +89,7 @@ struct United {
             add(*policy, world.environment);
     }
 
-    void add(const Policy &policy, const Environment &environment)
-    {
+    void add(const Policy &policy, const Environment &environment) {
         for (const auto &rule : policy.allow)
             allow.push_back({&policy, &rule});
         for (const auto &rule : policy.deny)
@@ -109,8 +103,7 @@ struct United {
         loopback &= policy.loopback_allowed;
     }
 
-    bool holds_name(const Rule &rule, const std::string &name) const
-    {
+    bool holds_name(const Rule &rule, const std::string &name) const {
         for (const auto &pattern : rule.domains)
             for (const auto &suffix : suffixes)
                 if (holds(pattern, suffix, name))
@@ -118,13 +111,12 @@ struct United {
         return false;
     }
 
-    static bool holds_address(const Rule &rule, const Address &address)
-    {
-        return std::any_of(rule.cidrs.begin(), rule.cidrs.end(), [&](const Cidr &c) { return holds(c, address); });
+    static bool holds_address(const Rule &rule, const Address &address) {
+        return std::any_of(rule.cidrs.begin(), rule.cidrs.end(),
+                           [&](const Cidr &c) { return holds(c, address); });
     }
 
-    Answer make(abi::ps_verdict verdict, abi::ps_reason reason, std::string rule = {}) const
-    {
+    Answer make(abi::ps_verdict verdict, abi::ps_reason reason, std::string rule = {}) const {
         if (verdict == abi::PS_DENY && !enforce)
             verdict = abi::PS_WOULD_DENY;
         return {verdict, reason, std::move(rule)};
@@ -133,8 +125,8 @@ struct United {
 
 using Holds = std::function<bool(const Rule &)>;
 
-const United::Entry *first(const std::vector<United::Entry> &entries, const std::function<bool(const United::Entry &)> &test)
-{
+const United::Entry *first(const std::vector<United::Entry> &entries,
+                           const std::function<bool(const United::Entry &)> &test) {
     const auto place = std::find_if(entries.begin(), entries.end(), test);
     return place == entries.end() ? nullptr : &*place;
 }
@@ -143,20 +135,17 @@ const United::Entry *first(const std::vector<United::Entry> &entries, const std:
 struct Whole {
     const United::Entry *deny, *allow;
 };
-Whole whole(const United &united, const Holds &rule_holds)
-{
+Whole whole(const United &united, const Holds &rule_holds) {
     return {first(united.deny, [&](const auto &e) { return rule_holds(*e.rule) && e.rule->ports.empty(); }),
             first(united.allow, [&](const auto &e) { return rule_holds(*e.rule); })};
 }
 
-bool learns_private(const United::Entry &entry)
-{
+bool learns_private(const United::Entry &entry) {
     return entry.rule->learn_private ? *entry.rule->learn_private : entry.policy->dns.learn_private;
 }
 
 // Is the address usable through this learned name at all?
-bool counts(const United &united, const LearnedName &learned, const Address &address)
-{
+bool counts(const United &united, const LearnedName &learned, const Address &address) {
     const Holds by_name = [&](const Rule &rule) { return united.holds_name(rule, learned.name); };
     const auto query = whole(united, by_name);
     if (learned.expired || address.is_never_learned() || query.deny || !query.allow)
@@ -172,10 +161,10 @@ struct Source {
     abi::ps_reason reason;
 };
 
-std::vector<Source> sources(const United &united, const Flow &flow)
-{
+std::vector<Source> sources(const United &united, const Flow &flow) {
     std::vector<Source> found;
-    found.push_back({[&flow](const Rule &rule) { return United::holds_address(rule, flow.remote); }, false, abi::PS_R_CIDR});
+    found.push_back({[&flow](const Rule &rule) { return United::holds_address(rule, flow.remote); }, false,
+                     abi::PS_R_CIDR});
     for (const auto &learned : flow.learned)
         if (counts(united, learned, flow.remote))
             found.push_back({[&](const Rule &rule) { return united.holds_name(rule, learned.name); },
@@ -183,8 +172,7 @@ std::vector<Source> sources(const United &united, const Flow &flow)
     return found;
 }
 
-std::optional<Address> reversed_by_trial(const std::string &name)
-{
+std::optional<Address> reversed_by_trial(const std::string &name) {
     // A whole address's reverse name is rebuilt from what was read and compared: no second parser to trust.
     const auto labels = split(name);
     std::string text;
@@ -193,20 +181,21 @@ std::optional<Address> reversed_by_trial(const std::string &name)
     if (labels.size() == 34 && name.ends_with(".ip6.arpa"))
         for (std::size_t i = 32; i-- > 0;)
             text += labels[i] + (i % 4 == 0 && i > 0 ? ":" : "");
-    const bool nibbles = labels.size() != 34 || std::all_of(labels.begin(), labels.begin() + 32,
-                                                           [](const auto &label) { return label.size() == 1; });
+    const bool nibbles =
+        labels.size() != 34 ||
+        std::all_of(labels.begin(), labels.begin() + 32, [](const auto &label) { return label.size() == 1; });
     return nibbles ? Address::parse(text) : std::nullopt;
 }
 
 } // namespace
 
-Answer judge(const World &world, const Flow &flow)
-{
+Answer judge(const World &world, const Flow &flow) {
     const United united(world);
     if (flow.remote.is_loopback())
         return united.loopback ? united.make(abi::PS_ALLOW, abi::PS_R_LOOPBACK)
                                : united.make(abi::PS_DENY, abi::PS_R_LOOPBACK_DENIED);
-    const bool known = flow.protocol == 6 || flow.protocol == 17 || (flow.protocol == 1 && flow.remote.is_v4()) ||
+    const bool known = flow.protocol == 6 || flow.protocol == 17 ||
+                       (flow.protocol == 1 && flow.remote.is_v4()) ||
                        (flow.protocol == 58 && !flow.remote.is_v4());
     if (!known)
         return united.make(abi::PS_DENY, abi::PS_R_PROTOCOL);
@@ -225,13 +214,14 @@ Answer judge(const World &world, const Flow &flow)
     return united.make(abi::PS_DENY, abi::PS_R_NO_RULE);
 }
 
-Answer judge(const World &world, const Question &question)
-{
+Answer judge(const World &world, const Question &question) {
     const United united(world);
     const auto &resolvers = united.resolvers;
-    if (!united.resolvers_any && std::find(resolvers.begin(), resolvers.end(), question.resolver) == resolvers.end())
+    if (!united.resolvers_any &&
+        std::find(resolvers.begin(), resolvers.end(), question.resolver) == resolvers.end())
         return united.make(abi::PS_DENY, abi::PS_R_RESOLVER);
-    const auto by_name = whole(united, [&](const Rule &rule) { return united.holds_name(rule, question.name); });
+    const auto by_name =
+        whole(united, [&](const Rule &rule) { return united.holds_name(rule, question.name); });
     if (by_name.deny)
         return united.make(abi::PS_DENY, abi::PS_R_NAME_DENIED, by_name.deny->name());
     if (by_name.allow)
@@ -239,7 +229,8 @@ Answer judge(const World &world, const Question &question)
     const auto address = reversed_by_trial(question.name);
     if (!address)
         return united.make(abi::PS_DENY, abi::PS_R_NAME_NOT_ALLOWED);
-    const auto by_cidr = whole(united, [&](const Rule &rule) { return United::holds_address(rule, *address); });
+    const auto by_cidr =
+        whole(united, [&](const Rule &rule) { return United::holds_address(rule, *address); });
     if (by_cidr.deny)
         return united.make(abi::PS_DENY, abi::PS_R_REVERSE_NOT_ALLOWED, by_cidr.deny->name());
     if (by_cidr.allow)
@@ -250,8 +241,7 @@ Answer judge(const World &world, const Question &question)
     return united.make(abi::PS_DENY, abi::PS_R_REVERSE_NOT_ALLOWED);
 }
 
-Answer answer_of(const Image &image, const Verdict &verdict)
-{
+Answer answer_of(const Image &image, const Verdict &verdict) {
     Answer answer{verdict.verdict, verdict.reason, {}};
     if (verdict.rule)
         answer.rule = image.rules.at(verdict.rule).policy + "/" + image.rules.at(verdict.rule).rule;

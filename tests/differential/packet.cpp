@@ -9,22 +9,21 @@ namespace {
 
 constexpr std::uint8_t ip_tcp = 6, ip_udp = 17;
 
-void put16(Octets &out, std::size_t value)
-{
+void put16(Octets &out, std::size_t value) {
     out.push_back(static_cast<std::uint8_t>(value >> 8));
     out.push_back(static_cast<std::uint8_t>(value));
 }
 
-void put32(Octets &out, std::uint32_t value)
-{
+void put32(Octets &out, std::uint32_t value) {
     put16(out, value >> 16);
     put16(out, value & 0xffff);
 }
 
-void append(Octets &out, const Octets &more) { out.insert(out.end(), more.begin(), more.end()); }
+void append(Octets &out, const Octets &more) {
+    out.insert(out.end(), more.begin(), more.end());
+}
 
-Octets segment(const Ends &ends, std::uint8_t protocol, const Octets &payload)
-{
+Octets segment(const Ends &ends, std::uint8_t protocol, const Octets &payload) {
     Octets out;
     if (protocol == ip_tcp || protocol == ip_udp) {
         put16(out, ends.from_port);
@@ -44,20 +43,17 @@ Octets segment(const Ends &ends, std::uint8_t protocol, const Octets &payload)
     return out;
 }
 
-void put_v4(Octets &out, const policy::Address &address)
-{
+void put_v4(Octets &out, const policy::Address &address) {
     out.insert(out.end(), address.octets.begin() + 12, address.octets.end());
 }
 
-void put_v6(Octets &out, const policy::Address &address)
-{
+void put_v6(Octets &out, const policy::Address &address) {
     out.insert(out.end(), address.octets.begin(), address.octets.end());
 }
 
 } // namespace
 
-Octets frame(const Ends &ends, std::uint8_t protocol, const Octets &payload)
-{
+Octets frame(const Ends &ends, std::uint8_t protocol, const Octets &payload) {
     const auto body = segment(ends, protocol, payload);
     const bool v4 = ends.to.is_v4();
     Octets out(12, 2); // two unicast hardware addresses
@@ -83,8 +79,7 @@ Octets frame(const Ends &ends, std::uint8_t protocol, const Octets &payload)
     return out;
 }
 
-Octets dns_query(std::uint16_t id, const std::string &canonical_name, std::uint16_t type)
-{
+Octets dns_query(std::uint16_t id, const std::string &canonical_name, std::uint16_t type) {
     Octets out;
     put16(out, id);
     put16(out, 0x0100); // recursion desired
@@ -102,8 +97,7 @@ Octets dns_query(std::uint16_t id, const std::string &canonical_name, std::uint1
     return out;
 }
 
-Octets dns_answer(const Octets &query, const policy::Address &address, std::uint32_t ttl_s)
-{
+Octets dns_answer(const Octets &query, const policy::Address &address, std::uint32_t ttl_s) {
     Octets out = query;
     out[2] = 0x81; // a response
     out[3] = 0x80;
@@ -117,8 +111,7 @@ Octets dns_answer(const Octets &query, const policy::Address &address, std::uint
     return out;
 }
 
-Octets with_length(const Octets &message)
-{
+Octets with_length(const Octets &message) {
     Octets out;
     put16(out, message.size());
     append(out, message);

@@ -23,10 +23,11 @@ namespace penstock::differential {
 
 namespace {
 
-[[noreturn]] void fail(const std::string &what) { throw std::runtime_error(what + ": " + std::strerror(errno)); }
+[[noreturn]] void fail(const std::string &what) {
+    throw std::runtime_error(what + ": " + std::strerror(errno));
+}
 
-std::filesystem::path cgroup_mount()
-{
+std::filesystem::path cgroup_mount() {
     std::ifstream mounts("/proc/self/mounts");
     for (std::string line; std::getline(mounts, line);) {
         std::istringstream fields(line);
@@ -41,8 +42,7 @@ std::filesystem::path cgroup_mount()
 // Removed when it goes; by then nobody is in it, since the child was waited for.
 class Cgroup {
   public:
-    explicit Cgroup(const std::string &name) : path_(cgroup_mount() / name)
-    {
+    explicit Cgroup(const std::string &name) : path_(cgroup_mount() / name) {
         if (mkdir(path_.c_str(), 0755))
             fail("mkdir " + path_.string());
     }
@@ -50,8 +50,7 @@ class Cgroup {
     Cgroup(const Cgroup &) = delete;
     Cgroup &operator=(const Cgroup &) = delete;
 
-    void enter() const
-    {
+    void enter() const {
         std::ofstream procs(path_ / "cgroup.procs");
         if (!(procs << 0 << std::flush))
             fail("enter " + path_.string());
@@ -70,8 +69,7 @@ class Cgroup {
 };
 
 // The namespace goes with the process.
-unsigned make_network()
-{
+unsigned make_network() {
     if (unshare(CLONE_NEWNET))
         fail("unshare the network namespace");
     if (std::system("ip link add worker0 type veth peer name worker1") != 0)
@@ -79,8 +77,7 @@ unsigned make_network()
     return if_nametoindex("worker0");
 }
 
-std::string work_in(const Cgroup &cgroup, const std::function<void(const Surroundings &)> &work)
-{
+std::string work_in(const Cgroup &cgroup, const std::function<void(const Surroundings &)> &work) {
     try {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         cgroup.enter();
@@ -91,8 +88,7 @@ std::string work_in(const Cgroup &cgroup, const std::function<void(const Surroun
     }
 }
 
-std::string read_all(int fd)
-{
+std::string read_all(int fd) {
     std::string text;
     std::array<char, 4096> part;
     for (ssize_t got; (got = read(fd, part.data(), part.size())) > 0;)
@@ -102,8 +98,7 @@ std::string read_all(int fd)
 
 } // namespace
 
-std::string run_in_cgroup(const std::string &name, const std::function<void(const Surroundings &)> &work)
-{
+std::string run_in_cgroup(const std::string &name, const std::function<void(const Surroundings &)> &work) {
     const Cgroup cgroup(name);
     int ends[2];
     if (pipe(ends))
@@ -116,7 +111,8 @@ std::string run_in_cgroup(const std::string &name, const std::function<void(cons
         close(ends[0]);
         const auto message = work_in(cgroup, work);
         std::cout.flush();
-        const bool told = write(ends[1], message.data(), message.size()) == static_cast<ssize_t>(message.size());
+        const bool told =
+            write(ends[1], message.data(), message.size()) == static_cast<ssize_t>(message.size());
         _exit(told && message.empty() ? 0 : 1);
     }
     close(ends[1]);

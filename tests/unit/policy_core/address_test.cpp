@@ -6,8 +6,7 @@
 using penstock::policy::Address;
 using penstock::policy::Cidr;
 
-TEST_CASE("addresses are read and written in one form")
-{
+TEST_CASE("addresses are read and written in one form") {
     const auto [in, out] = GENERATE(table<std::string, std::string>({
         {"10.0.0.1", "10.0.0.1"},
         {"::ffff:10.0.0.1", "10.0.0.1"},
@@ -27,17 +26,16 @@ TEST_CASE("addresses are read and written in one form")
     CHECK(Address::parse(address->text()) == address);
 }
 
-TEST_CASE("what is no address is refused")
-{
-    const std::string text = GENERATE(as<std::string>{}, "", "10.0.0", "10.0.0.256", "010.0.0.1", "10.0.0.1 ", " ::1", "fe80::1%eth0",
-                                      "1:2:3:4:5:6:7:8:9", "example.com", "10.0.0.1/32", "::ffff:10.0.0.1.1",
-                                      "0000:0000:0000:0000:0000:0000:0000:0000:0000:0000");
+TEST_CASE("what is no address is refused") {
+    const std::string text =
+        GENERATE(as<std::string>{}, "", "10.0.0", "10.0.0.256", "010.0.0.1", "10.0.0.1 ", " ::1",
+                 "fe80::1%eth0", "1:2:3:4:5:6:7:8:9", "example.com", "10.0.0.1/32", "::ffff:10.0.0.1.1",
+                 "0000:0000:0000:0000:0000:0000:0000:0000:0000:0000");
     CHECK_FALSE(Address::parse(text));
     CHECK_FALSE(Address::parse(std::string("10.0.0.1\0", 9)));
 }
 
-TEST_CASE("kinds of addresses")
-{
+TEST_CASE("kinds of addresses") {
     const auto [text, is_private, is_never, is_loopback] = GENERATE(table<std::string, bool, bool, bool>({
         {"127.0.0.1", true, false, true},
         {"127.255.255.255", true, false, true},
@@ -79,22 +77,21 @@ TEST_CASE("kinds of addresses")
     CHECK(address.is_loopback() == is_loopback);
 }
 
-TEST_CASE("CIDRs")
-{
+TEST_CASE("CIDRs") {
     CHECK(Cidr::parse("10.0.0.0/8")->text() == "10.0.0.0/8");
     CHECK(Cidr::parse("10.0.0.1")->text() == "10.0.0.1/32");
     CHECK(Cidr::parse("2001:db8::/32")->text() == "2001:db8::/32");
     CHECK(Cidr::parse("::1")->length == 128);
     CHECK(Cidr::parse("::ffff:10.0.0.0/104") == Cidr::parse("10.0.0.0/8"));
     CHECK(Cidr::parse("0.0.0.0/0")->length == 96);
-    const std::string bad = GENERATE(as<std::string>{}, "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/08", "::/129",
-                                     "2001:db8::1/64", "::ffff:0:0/80", "10.0.0.0/8/8", "/8", "10.0.0.0/8 ", "10.0.0.0/+8");
+    const std::string bad = GENERATE(as<std::string>{}, "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/",
+                                     "10.0.0.0/-1", "10.0.0.0/08", "::/129", "2001:db8::1/64",
+                                     "::ffff:0:0/80", "10.0.0.0/8/8", "/8", "10.0.0.0/8 ", "10.0.0.0/+8");
     INFO(bad);
     CHECK_FALSE(Cidr::parse(bad));
 }
 
-TEST_CASE("no v6 CIDR holds a v4 address and no v4 CIDR a v6 one")
-{
+TEST_CASE("no v6 CIDR holds a v4 address and no v4 CIDR a v6 one") {
     const auto v4 = *Address::parse("10.0.0.1"), v6 = *Address::parse("2001:db8::1");
     CHECK_FALSE(Cidr::parse("::/0")->contains(v4));
     CHECK_FALSE(Cidr::parse("::/64")->contains(v4));

@@ -12,16 +12,15 @@ using namespace penstock::differential;
 
 namespace {
 
-policy::Image compile_world(const World &world)
-{
+policy::Image compile_world(const World &world) {
     std::vector<const policy::Policy *> selected;
     for (const auto &policy : world.policies)
         selected.push_back(&policy);
     return policy::compile(selected, world.environment);
 }
 
-template <class Asked> void compare(const World &world, const policy::Image &image, const Asked &asked, std::map<int, int> &seen)
-{
+template <class Asked>
+void compare(const World &world, const policy::Image &image, const Asked &asked, std::map<int, int> &seen) {
     const auto expected = judge(world, asked);
     const auto got = answer_of(image, policy::explain(image, asked));
     ++seen[expected.reason];
@@ -36,8 +35,7 @@ template <class Asked> void compare(const World &world, const policy::Image &ima
 
 } // namespace
 
-TEST_CASE("compiled policies judge as the model says")
-{
+TEST_CASE("compiled policies judge as the model says") {
     const auto seed = run_seed();
     std::cout << "PENSTOCK_SEED=" << seed << '\n';
     INFO("PENSTOCK_SEED=" << seed);
@@ -53,9 +51,9 @@ TEST_CASE("compiled policies judge as the model says")
     }
     // The comparison is worth what it reached: every reason these two can give, each often.
     for (const int reason :
-         {abi::PS_R_CIDR, abi::PS_R_LEARNED, abi::PS_R_DNS_QUERY, abi::PS_R_LOOPBACK, abi::PS_R_REVERSE_QUERY, abi::PS_R_NO_RULE,
-          abi::PS_R_DENY_RULE, abi::PS_R_NAME_NOT_ALLOWED, abi::PS_R_NAME_DENIED, abi::PS_R_RESOLVER, abi::PS_R_LOOPBACK_DENIED,
-          abi::PS_R_REVERSE_NOT_ALLOWED, abi::PS_R_PROTOCOL})
+         {abi::PS_R_CIDR, abi::PS_R_LEARNED, abi::PS_R_DNS_QUERY, abi::PS_R_LOOPBACK, abi::PS_R_REVERSE_QUERY,
+          abi::PS_R_NO_RULE, abi::PS_R_DENY_RULE, abi::PS_R_NAME_NOT_ALLOWED, abi::PS_R_NAME_DENIED,
+          abi::PS_R_RESOLVER, abi::PS_R_LOOPBACK_DENIED, abi::PS_R_REVERSE_NOT_ALLOWED, abi::PS_R_PROTOCOL})
         CHECK(seen[reason] > 500);
     int total = 0;
     for (const auto &[reason, count] : seen)

@@ -12,8 +12,7 @@ using namespace penstock::policy;
 
 namespace {
 
-Rule domain_rule(std::string name, std::vector<NamePattern> domains, std::vector<PortRange> ports = {})
-{
+Rule domain_rule(std::string name, std::vector<NamePattern> domains, std::vector<PortRange> ports = {}) {
     Rule rule;
     rule.name = std::move(name);
     rule.domains = std::move(domains);
@@ -21,11 +20,14 @@ Rule domain_rule(std::string name, std::vector<NamePattern> domains, std::vector
     return rule;
 }
 
-NamePattern exact(std::string name) { return {NamePattern::Kind::exact, std::move(name)}; }
-NamePattern below(std::string name) { return {NamePattern::Kind::below, std::move(name)}; }
+NamePattern exact(std::string name) {
+    return {NamePattern::Kind::exact, std::move(name)};
+}
+NamePattern below(std::string name) {
+    return {NamePattern::Kind::below, std::move(name)};
+}
 
-std::vector<std::string> keys(const Image &image)
-{
+std::vector<std::string> keys(const Image &image) {
     std::vector<std::string> keys;
     for (const auto &entry : image.names)
         keys.push_back(entry.reversed);
@@ -36,19 +38,18 @@ const std::string nul(1, '\0');
 
 } // namespace
 
-TEST_CASE("name keys have the form of the trie, the most specific first")
-{
+TEST_CASE("name keys have the form of the trie, the most specific first") {
     Policy policy;
     policy.name = "p";
-    policy.allow = {domain_rule("one", {exact("a.b")}), domain_rule("two", {below("a.b")}), domain_rule("all", {{NamePattern::Kind::every, ""}})};
+    policy.allow = {domain_rule("one", {exact("a.b")}), domain_rule("two", {below("a.b")}),
+                    domain_rule("all", {{NamePattern::Kind::every, ""}})};
     const auto image = compile({&policy}, {});
     CHECK(keys(image) == std::vector<std::string>{"b.a" + nul, "b.a.", ""});
     CHECK(image.names[0].match.rule == rule_id("p", "one"));
     CHECK(image.names[1].match.rule == rule_id("p", "two"));
 }
 
-TEST_CASE("a name that says what its cover says is left out")
-{
+TEST_CASE("a name that says what its cover says is left out") {
     Policy policy;
     policy.name = "p";
     policy.allow = {domain_rule("one", {below("b"), exact("a.b"), below("a.b"), exact("b")})};
@@ -60,8 +61,7 @@ TEST_CASE("a name that says what its cover says is left out")
     CHECK(image.names[0].match.rule == rule_id("p", "no"));
 }
 
-TEST_CASE("search suffixes follow allowed and denied names; what grows over 253 octets is left out")
-{
+TEST_CASE("search suffixes follow allowed and denied names; what grows over 253 octets is left out") {
     Policy policy;
     policy.name = "p";
     const std::string fits(253 - 4, 'x');
@@ -77,8 +77,7 @@ TEST_CASE("search suffixes follow allowed and denied names; what grows over 253 
     CHECK_FALSE(find_name(compile({&policy}, Environment{{}, {"svc"}}), "a.svc"));
 }
 
-TEST_CASE("a deny rule with ports leaves the query open and the name's rule set holds it")
-{
+TEST_CASE("a deny rule with ports leaves the query open and the name's rule set holds it") {
     Policy policy;
     policy.name = "p";
     policy.allow = {domain_rule("yes", {exact("a")})};
@@ -96,11 +95,11 @@ TEST_CASE("a deny rule with ports leaves the query open and the name's rule set 
     CHECK(only_denied.rule == 0);
 }
 
-TEST_CASE("ports are cut into the fewest prefixes")
-{
+TEST_CASE("ports are cut into the fewest prefixes") {
     Policy policy;
     policy.name = "p";
-    policy.allow = {domain_rule("yes", {exact("a")}, {{Protocol::tcp, 80, 90}, {Protocol::tcp, 91, 95}, {Protocol::icmp, 0, 0}})};
+    policy.allow = {domain_rule("yes", {exact("a")},
+                                {{Protocol::tcp, 80, 90}, {Protocol::tcp, 91, 95}, {Protocol::icmp, 0, 0}})};
     const auto image = compile({&policy}, {});
     REQUIRE(image.rule_sets.size() == 1);
     const auto &entries = image.rule_sets.begin()->second;
@@ -112,16 +111,18 @@ TEST_CASE("ports are cut into the fewest prefixes")
     CHECK(entries[2].prefix_bits == 0);
 }
 
-TEST_CASE("every port has the rule that comes first")
-{
+TEST_CASE("every port has the rule that comes first") {
     std::mt19937 random(7);
-    const auto port = [&] { return static_cast<std::uint16_t>(random() % 4 ? random() % 300 : random() % 65536); };
+    const auto port = [&] {
+        return static_cast<std::uint16_t>(random() % 4 ? random() % 300 : random() % 65536);
+    };
     for (int round = 0; round < 20; ++round) {
         Policy policy;
         policy.name = "p";
         for (int i = 0; i < 6; ++i) {
             const auto a = port(), b = port();
-            auto rule = domain_rule(std::to_string(i), {exact("a")}, {{Protocol::tcp, std::min(a, b), std::max(a, b)}});
+            auto rule = domain_rule(std::to_string(i), {exact("a")},
+                                    {{Protocol::tcp, std::min(a, b), std::max(a, b)}});
             (i < 3 ? policy.deny : policy.allow).push_back(rule);
         }
         const auto image = compile({&policy}, {});
@@ -142,14 +143,13 @@ TEST_CASE("every port has the rule that comes first")
     }
 }
 
-TEST_CASE("v6 CIDRs say nothing of v4, and neither stands between the other's covers")
-{
+TEST_CASE("v6 CIDRs say nothing of v4, and neither stands between the other's covers") {
     Policy policy;
     policy.name = "p";
     Rule rule;
     rule.name = "all";
-    rule.cidrs = {*Cidr::parse("::/0"), *Cidr::parse("10.0.0.0/8"), *Cidr::parse("10.1.0.0/16"), *Cidr::parse("::ffff:ffff:0:0/96"),
-                  *Cidr::parse("2001:db8::/32")};
+    rule.cidrs = {*Cidr::parse("::/0"), *Cidr::parse("10.0.0.0/8"), *Cidr::parse("10.1.0.0/16"),
+                  *Cidr::parse("::ffff:ffff:0:0/96"), *Cidr::parse("2001:db8::/32")};
     policy.allow = {rule};
     const auto image = compile({&policy}, {});
     REQUIRE(image.cidrs.size() == 2);
@@ -159,8 +159,7 @@ TEST_CASE("v6 CIDRs say nothing of v4, and neither stands between the other's co
     CHECK_FALSE(find_address(image, *Address::parse("11.0.0.1")));
 }
 
-TEST_CASE("several policies unite, in any order, to the same image")
-{
+TEST_CASE("several policies unite, in any order, to the same image") {
     Policy p, q;
     p.name = "p";
     q.name = "q";
@@ -188,8 +187,7 @@ TEST_CASE("several policies unite, in any order, to the same image")
     CHECK(compile({&p}, environment).settings.mode == abi::PS_MODE_AUDIT);
 }
 
-TEST_CASE("ids are the same on every host, and differ where content differs")
-{
+TEST_CASE("ids are the same on every host, and differ where content differs") {
     CHECK(rule_id("coding-agents", "llm") == 0x349d90b29a968a44ULL); // reckoned with hashlib
     CHECK(rule_id("a", "bc") != rule_id("ab", "c"));
     Policy policy;

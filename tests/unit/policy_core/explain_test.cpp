@@ -7,8 +7,7 @@
 using namespace penstock;
 using namespace penstock::policy;
 
-TEST_CASE("a birth image gives its own reason, an open one passes everything")
-{
+TEST_CASE("a birth image gives its own reason, an open one passes everything") {
     Image image;
     image.settings.mode = abi::PS_MODE_ENFORCE;
     image.settings.resolvers_any = 1;
@@ -22,8 +21,7 @@ TEST_CASE("a birth image gives its own reason, an open one passes everything")
     CHECK(explain(image, Question{"x", flow.remote, {}}).verdict == abi::PS_ALLOW);
 }
 
-TEST_CASE("the path names the CIDR, the learned names and the rule")
-{
+TEST_CASE("the path names the CIDR, the learned names and the rule") {
     Policy policy;
     policy.name = "p";
     Rule rule;
@@ -31,7 +29,8 @@ TEST_CASE("the path names the CIDR, the learned names and the rule")
     rule.domains = {{NamePattern::Kind::below, "example.com"}};
     policy.allow = {rule};
     const auto image = compile({&policy}, {});
-    const Flow flow{*Address::parse("1.2.3.4"), 6, 443, {{"old.example.com", true}, {"www.example.com", false}}};
+    const Flow flow{
+        *Address::parse("1.2.3.4"), 6, 443, {{"old.example.com", true}, {"www.example.com", false}}};
     const auto verdict = explain(image, flow);
     CHECK(verdict.verdict == abi::PS_ALLOW);
     CHECK(verdict.reason == abi::PS_R_LEARNED);
@@ -42,15 +41,15 @@ TEST_CASE("the path names the CIDR, the learned names and the rule")
     CHECK(verdict.path.back() == "allow rule p/web names the port");
 }
 
-TEST_CASE("reverse names of whole addresses, and of nothing else")
-{
+TEST_CASE("reverse names of whole addresses, and of nothing else") {
     CHECK(reverse_address("1.2.0.10.in-addr.arpa") == Address::parse("10.0.2.1"));
     CHECK(reverse_address("1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa") ==
           Address::parse("2001:db8::1"));
-    const std::string bad = GENERATE(as<std::string>{}, "in-addr.arpa", ".in-addr.arpa", "2.0.10.in-addr.arpa", "1.1.2.0.10.in-addr.arpa",
-                                     "01.2.0.10.in-addr.arpa", "256.2.0.10.in-addr.arpa", "1.2.0.10.ip6.arpa", "1..0.10.in-addr.arpa",
-                                     "+1.2.0.10.in-addr.arpa", "1.2.0.10.xin-addr.arpa",
-                                     "g.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa");
+    const std::string bad = GENERATE(
+        as<std::string>{}, "in-addr.arpa", ".in-addr.arpa", "2.0.10.in-addr.arpa", "1.1.2.0.10.in-addr.arpa",
+        "01.2.0.10.in-addr.arpa", "256.2.0.10.in-addr.arpa", "1.2.0.10.ip6.arpa", "1..0.10.in-addr.arpa",
+        "+1.2.0.10.in-addr.arpa", "1.2.0.10.xin-addr.arpa",
+        "g.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa");
     INFO(bad);
     CHECK_FALSE(reverse_address(bad));
 }

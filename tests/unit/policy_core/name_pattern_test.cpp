@@ -6,9 +6,9 @@
 using penstock::policy::NamePattern;
 using Kind = NamePattern::Kind;
 
-TEST_CASE("which names a pattern holds")
-{
-    const NamePattern exact{Kind::exact, "example.com"}, below{Kind::below, "example.com"}, every{Kind::every, ""};
+TEST_CASE("which names a pattern holds") {
+    const NamePattern exact{Kind::exact, "example.com"}, below{Kind::below, "example.com"},
+        every{Kind::every, ""};
     const auto [name, by_exact, by_below] = GENERATE(table<std::string, bool, bool>({
         {"example.com", true, false},
         {"www.example.com", false, true},
@@ -26,8 +26,7 @@ TEST_CASE("which names a pattern holds")
     CHECK(every.matches(name));
 }
 
-TEST_CASE("patterns print as they are written")
-{
+TEST_CASE("patterns print as they are written") {
     CHECK(NamePattern{Kind::exact, "a.b"}.text() == "a.b");
     CHECK(NamePattern{Kind::below, "a.b"}.text() == "*.a.b");
     CHECK(NamePattern{Kind::every, ""}.text() == "*");
