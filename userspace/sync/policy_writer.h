@@ -22,6 +22,7 @@
 
 namespace penstock::sync {
 
+struct Difference;
 using ImagePtr = std::shared_ptr<const policy::Image>;
 
 struct PolicyHandle {
@@ -53,7 +54,7 @@ class PolicyWriter {
     Result<void> retire(PolicyHandle);
 
     // Deletes what a dead daemon left half done, and policies that were neither put since open() nor are bound. To be
-    // called once, when all slots are bound. How many ids were cleared.
+    // called when all slots are bound, after a start and whenever there is time. How many ids were cleared.
     Result<std::size_t> collect_garbage();
 
     // A fixed policy's handle (PS_POLICY_BIRTH_*), written by the gate.
@@ -75,9 +76,18 @@ class PolicyWriter {
     Result<void> write(PolicyHandle, const policy::Image &);
     Result<void> write_rule_sets(const policy::Image &);
     Result<void> write_element(PolicyHandle, const abi::ps_policy &settings);
-    Result<void> write_in_place(Known &, ImagePtr to);
+    Result<void> erase_policy(std::uint16_t id, const policy::Image &);
     Result<void> erase_keys(std::uint16_t id, const policy::Image &);
     Result<void> erase_unused_rule_sets(const policy::Image &);
+    Result<void> erase_after_grace();
+    bool knows_all_contents() const;
+    Result<void> erase_by_scan(const std::vector<std::uint16_t> &ids);
+    Result<void> collect_rule_sets(const std::vector<std::uint16_t> &kept_unknown);
+    Result<PolicyHandle> write_in_place(Known &, ImagePtr to, const Difference &);
+    Result<void> write_difference(std::uint16_t id, const policy::Image &from, const policy::Image &to, const Difference &);
+    Result<void> write_additions(std::uint16_t id, const Difference &);
+    void undo_additions(std::uint16_t id, const policy::Image &from, const Difference &);
+    Result<void> write_removals(std::uint16_t id, const Difference &);
     Result<std::uint32_t> next_generation();
     bool is_bound(std::uint16_t id) const;
     void use(Known &, ImagePtr);
@@ -86,6 +96,11 @@ class PolicyWriter {
     kernel::Maps *maps_;
     std::unordered_map<std::uint16_t, Known> known_;
     std::unordered_map<std::uint64_t, std::uint32_t> rule_set_uses_;
+    struct Left { // by an in-place change: programs that began before it may still look its rule sets up
+        ImagePtr image;
+        std::uint64_t since_ns = 0;
+    };
+    std::vector<Left> left_;
     std::uint32_t last_generation_ = 0;
     std::uint16_t last_id_ = abi::PS_POLICY_FIRST - 1;
     std::uint64_t written_ = 0;
