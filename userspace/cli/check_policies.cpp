@@ -13,15 +13,23 @@ namespace penstock::cli {
 namespace json = boost::json;
 namespace {
 
+// Paths as in diagnostics: "spec.limits.egress".
+std::vector<std::string> unenforced(const policy::Policy &policy) {
+    std::vector<std::string> fields = policy.unenforced();
+    for (std::string &field : fields)
+        field.insert(0, "spec.");
+    return fields;
+}
+
 // The answer of POST /v1/policies/check, made here.
 json::object report(const policy::Loaded &loaded, bool passed) {
     json::array names, diagnostics;
-    json::object unenforced;
+    json::object skipped;
     for (const policy::Policy &policy : loaded.policies) {
         names.emplace_back(policy.name);
-        const std::vector<std::string> fields = policy.unenforced();
+        const std::vector<std::string> fields = unenforced(policy);
         if (!fields.empty())
-            unenforced[policy.name] = json::array(fields.begin(), fields.end());
+            skipped[policy.name] = json::array(fields.begin(), fields.end());
     }
     for (const policy::Diagnostic &diagnostic : loaded.diagnostics) {
         const bool error = diagnostic.severity == policy::Diagnostic::Severity::error;
@@ -32,14 +40,14 @@ json::object report(const policy::Loaded &loaded, bool passed) {
                                {"path", diagnostic.path},
                                {"message", diagnostic.message}});
     }
-    return {{"ok", passed}, {"policies", names}, {"unenforced", unenforced}, {"diagnostics", diagnostics}};
+    return {{"ok", passed}, {"policies", names}, {"unenforced", skipped}, {"diagnostics", diagnostics}};
 }
 
 // Every field that is checked and not enforced, loudly: true if there is any.
 bool warn_unenforced(const Output &output, const policy::Loaded &loaded, bool strict) {
     bool any = false;
     for (const policy::Policy &policy : loaded.policies) {
-        for (const std::string &field : policy.unenforced()) {
+        for (const std::string &field : unenforced(policy)) {
             output.err << (strict ? "error" : "warning") << ": policy " << printable(policy.name) << ": "
                        << printable(field) << ": valid, but this version does not enforce it\n";
             any = true;
@@ -87,9 +95,8 @@ int check_policies(const Output &output, const CheckOptions &options) {
     const policy::Loaded loaded = policy::load(sources);
     for (const policy::Diagnostic &diagnostic : loaded.diagnostics)
         output.err << printable(diagnostic.text()) << "\n";
-    const bool unenforced = warn_unenforced(output, loaded, options.strict);
-    const bool passed =
-        !unreadable && !policy::has_errors(loaded.diagnostics) && !(options.strict && unenforced);
+    const bool skips = warn_unenforced(output, loaded, options.strict);
+    const bool passed = !unreadable && !policy::has_errors(loaded.diagnostics) && !(options.strict && skips);
     if (output.format == Format::table)
         print_summary(output, loaded, passed);
     else

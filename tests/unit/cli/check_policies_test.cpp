@@ -54,7 +54,7 @@ TEST_CASE("a limit that is not enforced is a warning, and with --strict a refusa
     INFO(lenient.err);
     CHECK(lenient.code == 0);
     CHECK(contains(lenient.err, "warning: "));
-    CHECK(contains(lenient.err, "limits.egress"));
+    CHECK(contains(lenient.err, "spec.limits.egress"));
     const auto strict = run_cli({"policy", "check", "--strict", file});
     CHECK(strict.code == 1);
     CHECK(contains(strict.err, "error: "));
