@@ -57,8 +57,9 @@ PS_INLINE int address__v4_class(__u32 v4)
     if (v4 >> 24 == 0 || v4 >> 28 >= 14)
         return ADDRESS_NEVER;                                     /* 0/8, 224/4, 240/4 */
     if (v4 >> 24 == 10 || v4 >> 24 == 127 || v4 >> 20 == 0xac1 || v4 >> 16 == 0xc0a8 || v4 >> 16 == 0xa9fe ||
-        v4 >> 22 == 0x6440 >> 6 || v4 >> 8 == 0xc00000 || v4 >> 17 == 0xc612 >> 1)
-        return ADDRESS_PRIVATE; /* 10/8 127/8 172.16/12 192.168/16 169.254/16 100.64/10 192.0.0/24 198.18/15 */
+        v4 >> 22 == 0x6440 >> 6 || v4 >> 8 == 0xc00000 || v4 >> 17 == 0xc612 >> 1 || v4 == 0xa83f8110)
+        return ADDRESS_PRIVATE; /* 10/8 127/8 172.16/12 192.168/16 169.254/16 100.64/10 192.0.0/24 198.18/15, and
+                                   168.63.129.16, the metadata service of Azure */
     return ADDRESS_PUBLIC;
 }
 

@@ -59,7 +59,7 @@ PS_GLOBAL int learn__keep_domain(__u32 index, __u32 slot, __u32 cap)
     struct scratch *s = scratch__at(index);
     struct ps_domain_key key = {.slot = slot};
     struct ps_domain_key *evicted;
-    struct ps_domain *old;
+    struct ps_domain *old, *known;
     __u32 length;
     __u8 *from;
     __s32 place;
@@ -67,7 +67,8 @@ PS_GLOBAL int learn__keep_domain(__u32 index, __u32 slot, __u32 cap)
     if (!s)
         return -1;
     key.name_hash = s->name_hash;
-    if (bpf_map_lookup_elem(&domains, &key))
+    known = bpf_map_lookup_elem(&domains, &key);
+    if (known && !ring__is_ageing(slot, PS_RING_DOMAINS, known->ring_position, cap))
         return 0;
     length = s->name_length;
     if (length > PS_NAME_MAX)
@@ -102,7 +103,7 @@ static __always_inline struct ps_learned *learn__row(struct scratch *s, __u32 in
     struct ps_learned *old;
     __s32 place;
 
-    if (row)
+    if (row && !ring__is_ageing(slot, PS_RING_LEARNED, row->ring_position, cap))
         return row;
     __builtin_memcpy(key.address, s->address.octets, 16);
     __builtin_memset(&s->ring, 0, sizeof(s->ring));
@@ -116,7 +117,10 @@ static __always_inline struct ps_learned *learn__row(struct scratch *s, __u32 in
             if (old && old->ring_position == PS_RING_PLACE(place) && !bpf_map_delete_elem(&learned, s->ring.key))
                 account__note(slot, PS_R_LEARNED_EVICTED);
         }
-        bpf_map_update_elem(&learned, &key, &s->blank_learned, BPF_NOEXIST);
+        if (row)
+            row->ring_position = PS_RING_PLACE(place);
+        else
+            bpf_map_update_elem(&learned, &key, &s->blank_learned, BPF_NOEXIST);
     }
     row = bpf_map_lookup_elem(&learned, &key);
     if (!row)

@@ -40,3 +40,11 @@ PS_GLOBAL __s32 ring__push(__u32 index, __u32 slot, __u32 kind, __u32 cap)
     s->ring = old;
     return (__s32)key.position | evicts;
 }
+
+/* Is the entry at `place` in the older half of the container's ring? Then a refresh gives it a new place. */
+static __always_inline int ring__is_ageing(__u32 slot, __u32 kind, __u32 place, __u32 cap)
+{
+    const struct ps_heads *h = bpf_map_lookup_elem(&heads, &slot);
+
+    return h && ((h->head[kind & 7] - 1 - place) & (cap - 1)) >= cap / 2;
+}
