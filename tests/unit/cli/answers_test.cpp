@@ -79,7 +79,7 @@ TEST_CASE("a refused reload is exit 1, with every diagnostic on stderr") {
     CHECK(asked.at(0).target == "/v1/reload");
 }
 
-TEST_CASE("apply sends the file with its type and name; what is in force is said") {
+TEST_CASE("apply sends the file with its type and name and what is in force is said") {
     const TemporaryDirectory directory;
     const std::string file = directory.file("p.json", "{}");
     const auto [run, asked] =

@@ -72,7 +72,7 @@ TEST_CASE("policy check -o json is the answer of the API") {
     CHECK(report.at("diagnostics").is_array());
 }
 
-TEST_CASE("a directory stands for the policy files in it; what can't be read is exit 1") {
+TEST_CASE("a directory stands for the policy files in it and what can't be read is exit 1") {
     const TemporaryDirectory directory;
     CHECK(run_cli({"policy", "check", directory.path()}).code == 1);
     directory.file("web.yaml", good);

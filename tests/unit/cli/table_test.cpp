@@ -43,7 +43,7 @@ TEST_CASE("a hostile cell stays one cell of one line") {
     CHECK(printed(table) == "NAME                        X\nevil\\x0a\\x1b[1Aroot  allow  1\n");
 }
 
-TEST_CASE("on a terminal the shrinking columns give way until the line fits; elsewhere nothing is cut") {
+TEST_CASE("on a terminal the shrinking columns give way until the line fits and elsewhere nothing is cut") {
     Table table({{"CONTAINER", Table::Align::left, true}, {"NAME", Table::Align::left, true}, {"FIXED"}});
     table.row({{std::string(90, 'c')}, {std::string(50, 'n')}, {std::string(20, 'f')}});
     CHECK(longest_line(printed(table)) == 90 + 2 + 50 + 2 + 20);
