@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which endpoint a request is for, and the reading ones.
+#include "userspace/daemon/api_router.h"
+
+#include "userspace/daemon/api_answers.h"
+#include "userspace/telemetry/json.h"
+#include "userspace/telemetry/names.h"
+#include "userspace/telemetry/prometheus.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+namespace penstock::daemon {
+namespace asio = boost::asio;
+namespace json = boost::json;
+using telemetry::hex_id;
+using telemetry::time_text;
+using telemetry::utf8_text;
+namespace {
+
+struct Endpoint {
+    std::vector<std::string_view> path;    // "*": any one segment
+    std::vector<std::string_view> methods;
+    std::vector<std::string_view> parameters;
+    bool metrics = false;                  // served over TCP, too
+};
+
+const std::vector<Endpoint> &endpoints()
+{
+    static const std::vector<Endpoint> all = {
+        {{"v1", "status"}, {"GET"}, {}},
+        {{"v1", "features"}, {"GET"}, {}},
+        {{"v1", "containers"}, {"GET"}, {}},
+        {{"v1", "containers", "*"}, {"GET"}, {}},
+        {{"v1", "policies"}, {"GET", "POST"}, {"file"}},
+        {{"v1", "policies", "check"}, {"POST"}, {"file"}},
+        {{"v1", "policies", "diff"}, {"POST"}, {"file"}},
+        {{"v1", "policies", "*"}, {"GET", "DELETE"}, {}},
+        {{"v1", "counters"}, {"GET"}, {"container"}},
+        {{"v1", "events"}, {"GET"}, {"follow", "denied", "container"}},
+        {{"v1", "learned"}, {"GET"}, {"container"}},
+        {{"v1", "explain"}, {"GET"}, {"container", "domain", "ip", "port"}},
+        {{"v1", "reload"}, {"POST"}, {}},
+        {{"metrics"}, {"GET"}, {}, true},
+        {{"healthz"}, {"GET"}, {}, true},
+        {{"readyz"}, {"GET"}, {}, true},
+    };
+    return all;
+}
+
+bool matches(const Endpoint &endpoint, const std::vector<std::string> &path)
+{
+    if (endpoint.path.size() != path.size())
+        return false;
+    for (std::size_t i = 0; i < path.size(); ++i)
+        if (endpoint.path[i] != "*" && endpoint.path[i] != path[i])
+            return false;
+    return true;
+}
+
+// The answer to a request that no endpoint takes as it is.
+std::optional<ApiAnswer> refuse(const ApiRequest &request)
+{
+    const auto &all = endpoints();
+    const auto found = std::find_if(all.begin(), all.end(), [&](const auto &e) { return matches(e, request.path); });
+    if (found == all.end() || (request.metrics_only && !found->metrics)) {
+        std::string path;
+        for (const auto &segment : request.path)
+            path += "/" + segment;
+        return error_answer(404, "no such path: " + path);
+    }
+    if (std::find(found->methods.begin(), found->methods.end(), request.method) == found->methods.end()) {
+        auto answer = error_answer(405, "method " + request.method + " is not for this path");
+        for (const auto method : found->methods)
+            answer.allow += (answer.allow.empty() ? "" : ", ") + std::string(method);
+        return answer;
+    }
+    for (const auto &[name, value] : request.query)
+        if (std::find(found->parameters.begin(), found->parameters.end(), name) == found->parameters.end())
+            return error_answer(400, "unknown parameter '" + name + "'");
+    return std::nullopt;
+}
+
+std::optional<bool> flag(const ApiRequest &request, const std::string &name)
+{
+    const auto found = request.query.find(name);
+    if (found == request.query.end())
+        return false;
+    if (found->second == "1" || found->second == "0")
+        return found->second == "1";
+    return std::nullopt;
+}
+
+std::vector<const Container *> sorted_containers(const Enforcer &enforcer)
+{
+    std::vector<const Container *> all;
+    for (const auto &[id, container] : enforcer.containers())
+        all.push_back(&container);
+    std::sort(all.begin(), all.end(), [](const auto *a, const auto *b) {
+        return std::tie(a->node.path, a->node.id) < std::tie(b->node.path, b->node.id);
+    });
+    return all;
+}
+
+std::string kernel_release()
+{
+    utsname name{};
+    ::uname(&name);
+    return name.release;
+}
+
+} // namespace
+
+asio::awaitable<ApiAnswer> ApiRouter::answer(ApiRequest request)
+{
+    if (auto refused = refuse(request))
+        co_return std::move(*refused);
+    if (request.method == "GET")
+        co_return co_await get(request);
+    co_return co_await post(request);
+}
+
+asio::awaitable<ApiAnswer> ApiRouter::get(const ApiRequest &request)
+{
+    if (request.path[0] == "metrics")
+        co_return co_await metrics();
+    if (request.path[0] == "healthz")
+        co_return json_answer({{"status", "ok"}});
+    if (request.path[0] == "readyz")
+        co_return ready();
+    const auto &what = request.path[1];
+    if (what == "status")
+        co_return co_await status();
+    if (what == "features")
+        co_return co_await features();
+    if (what == "counters")
+        co_return co_await counters(request);
+    if (what == "events")
+        co_return events(request);
+    if (what == "learned")
+        co_return co_await learned(request);
+    if (what == "explain")
+        co_return co_await explain(request);
+    if (what == "containers" && request.path.size() == 3) {
+        const auto found = find_container(context_.enforcer, request.path[2]);
+        if (const auto *fault = std::get_if<ApiAnswer>(&found))
+            co_return *fault;
+        co_return co_await container(*std::get<const Container *>(found));
+    }
+    if (what == "containers") {
+        json::array all;
+        for (const auto *entry : sorted_containers(context_.enforcer))
+            all.push_back(container_json(*entry));
+        co_return json_answer({{"containers", std::move(all)}});
+    }
+    const auto set = context_.enforcer.policies();
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; set && i < set->policies.size(); ++i)
+        order.push_back(i);
+    std::sort(order.begin(), order.end(),
+              [&](auto a, auto b) { return set->policies[a].name < set->policies[b].name; });
+    json::array all;
+    for (const auto index : order) {
+        if (request.path.size() == 3 && set->policies[index].name == request.path[2])
+            co_return json_answer(policy_detail_json(*set, index, context_.enforcer));
+        if (request.path.size() == 2)
+            all.push_back(policy_json(*set, index, context_.enforcer));
+    }
+    if (request.path.size() == 3)
+        co_return error_answer(404, "no policy '" + request.path[2] + "' is in force");
+    co_return json_answer({{"policies", std::move(all)}});
+}
+
+ApiAnswer ApiRouter::ready() const
+{
+    if (context_.stopping)
+        return error_answer(503, "stopping");
+    if (!context_.control.last())
+        return error_answer(503, "starting: policies are not in force yet");
+    if (!context_.control.trouble().empty())
+        return error_answer(503, context_.control.trouble());
+    if (!context_.enforcer.all_bound())
+        return error_answer(503, "not every container is bound to its policy");
+    return json_answer({{"status", "ok"}});
+}
+
+asio::awaitable<Result<telemetry::Snapshot>> ApiRouter::snapshot()
+{
+    auto snapshot = co_await context_.meter.snapshot();
+    if (snapshot) {
+        const auto set = context_.enforcer.policies();
+        snapshot->policies = set ? set->policies.size() : 0;
+        if (const auto &last = context_.control.last()) {
+            snapshot->reload_ok = last->ok;
+            snapshot->reload_time = last->time;
+        }
+        snapshot->events_dropped = context_.events.dropped();
+    }
+    co_return snapshot;
+}
+
+asio::awaitable<ApiAnswer> ApiRouter::status()
+{
+    const auto now = co_await snapshot();
+    if (!now)
+        co_return error_answer(500, now.error().message);
+    const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(now->time - context_.started);
+    const bool is_ready = ready().status == 200;
+    json::value reload;
+    if (const auto &last = context_.control.last())
+        reload = json::object{{"time", time_text(last->time)},
+                              {"ok", last->ok},
+                              {"diagnostics", diagnostics_json(last->diagnostics)}};
+    auto warnings = context_.enforcer.warnings();
+    if (!context_.control.trouble().empty())
+        warnings.push_back(context_.control.trouble());
+    json::object kernel = {{"events_lost", now->events_lost},
+                           {"counters_lost", now->counters_lost},
+                           {"births_lost", now->births_lost},
+                           {"scratch_lost", now->scratch_lost}};
+    co_return json_answer({{"version", PENSTOCK_VERSION},
+                           {"abi", now->abi_version},
+                           {"pid", ::getpid()},
+                           {"uptime_s", uptime.count()},
+                           {"started", time_text(context_.started)},
+                           {"state", context_.stopping ? "stopping" : is_ready ? "ready" : "starting"},
+                           {"gate_root", context_.gate_root},
+                           {"gate_root_id", hex_id(context_.gate_root_id)},
+                           {"bpffs", context_.bpffs},
+                           {"generation", now->generation},
+                           {"policies", now->policies},
+                           {"images", now->images},
+                           {"containers", now->containers},
+                           {"dying", now->dying},
+                           {"last_reload", std::move(reload)},
+                           {"warnings", strings_json(warnings)},
+                           {"kernel", std::move(kernel)},
+                           {"maps", telemetry::maps_json(*now)}});
+}
+
+asio::awaitable<ApiAnswer> ApiRouter::features()
+{
+    const auto now = co_await snapshot();
+    if (!now)
+        co_return error_answer(500, now.error().message);
+    co_return json_answer(telemetry::features_json(*now, kernel_release()));
+}
+
+asio::awaitable<ApiAnswer> ApiRouter::metrics()
+{
+    const auto now = co_await snapshot();
+    if (!now)
+        co_return error_answer(500, now.error().message);
+    ApiAnswer answer;
+    answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    answer.body = telemetry::prometheus_text(*now);
+    co_return answer;
+}
+
+asio::awaitable<ApiAnswer> ApiRouter::counters(const ApiRequest &request)
+{
+    std::optional<std::uint64_t> only;
+    if (const auto wanted = request.query.find("container"); wanted != request.query.end()) {
+        const auto found = find_container(context_.enforcer, wanted->second);
+        if (const auto *fault = std::get_if<ApiAnswer>(&found))
+            co_return *fault;
+        only = std::get<const Container *>(found)->node.id;
+    }
+    const auto now = co_await snapshot();
+    if (!now)
+        co_return error_answer(500, now.error().message);
+    co_return json_answer(telemetry::counters_json(*now, only));
+}
+
+ApiAnswer ApiRouter::events(const ApiRequest &request) const
+{
+    ApiAnswer answer;
+    answer.events.emplace();
+    const auto follow = flag(request, "follow"), denied = flag(request, "denied");
+    if (!follow || !denied)
+        return error_answer(400, "follow and denied are 1 or 0");
+    answer.events->follow = *follow;
+    answer.events->denied_only = *denied;
+    if (const auto wanted = request.query.find("container"); wanted != request.query.end()) {
+        const auto found = find_container(context_.enforcer, wanted->second);
+        if (const auto *fault = std::get_if<ApiAnswer>(&found))
+            return *fault;
+        answer.events->container = std::get<const Container *>(found)->node.id;
+    }
+    return answer;
+}
+
+asio::awaitable<ApiAnswer> ApiRouter::container(const Container &found)
+{
+    auto object = container_json(found);
+    const auto id = found.node.id;
+    const auto slot = found.row.slot;
+    json::array resolvers;
+    if (found.image && found.image->settings.resolvers_any)
+        resolvers.push_back("any");
+    else if (found.image)
+        for (const auto &resolver : found.image->resolvers)
+            resolvers.push_back(json::string(resolver.text()));
+
+    const auto now = co_await snapshot(); // `found` may be gone after this
+    const auto learned = co_await context_.meter.learned();
+    if (!now || !learned)
+        co_return error_answer(500, now ? learned.error().message : now.error().message);
+    telemetry::CounterRow sums[2][4] = {};
+    for (const auto &row : now->counters)
+        if (row.cgroup_id == id && row.direction < 2 && row.verdict < 4) {
+            sums[row.direction][row.verdict].packets += row.packets;
+            sums[row.direction][row.verdict].bytes += row.bytes;
+        }
+    json::object totals;
+    for (std::uint8_t direction = 0; direction < 2; ++direction) {
+        json::object verdicts;
+        for (const std::uint8_t verdict : {abi::PS_ALLOW, abi::PS_DENY, abi::PS_WOULD_DENY}) {
+            const auto &sum = sums[direction][verdict];
+            verdicts[telemetry::verdict_name(verdict)] = json::object{{"packets", sum.packets}, {"bytes", sum.bytes}};
+        }
+        totals[telemetry::direction_name(direction)] = std::move(verdicts);
+    }
+    object["totals"] = std::move(totals);
+    object["learned"] = std::count_if(learned->begin(), learned->end(), [&](const auto &a) { return a.slot == slot; });
+    object["resolvers"] = std::move(resolvers);
+    co_return json_answer(object);
+}
+
+asio::awaitable<ApiAnswer> ApiRouter::learned(const ApiRequest &request)
+{
+    std::optional<std::uint32_t> only;
+    if (const auto wanted = request.query.find("container"); wanted != request.query.end()) {
+        const auto found = find_container(context_.enforcer, wanted->second);
+        if (const auto *fault = std::get_if<ApiAnswer>(&found))
+            co_return *fault;
+        only = std::get<const Container *>(found)->row.slot;
+    }
+    const auto addresses = co_await context_.meter.learned();
+    if (!addresses)
+        co_return error_answer(500, addresses.error().message);
+    std::vector<std::pair<const Container *, const LearnedAddress *>> rows;
+    for (const auto &address : *addresses)
+        if (const auto *owner = context_.enforcer.at_slot(address.slot); owner && (!only || *only == address.slot))
+            rows.emplace_back(owner, &address);
+    std::sort(rows.begin(), rows.end(), [](const auto &a, const auto &b) {
+        return std::tie(a.first->node.path, a.second->slot, a.second->address) <
+               std::tie(b.first->node.path, b.second->slot, b.second->address);
+    });
+    json::array all;
+    for (const auto &[owner, address] : rows) {
+        json::array names;
+        for (const auto &name : address->names) {
+            const std::chrono::system_clock::time_point expires(
+                std::chrono::duration_cast<std::chrono::system_clock::duration>(
+                    std::chrono::nanoseconds(name.expires_wall_ns)));
+            names.push_back({{"name", utf8_text(name.name)}, {"expires", time_text(expires)}, {"expired", name.expired}});
+        }
+        all.push_back({{"container", utf8_text(owner->node.path)},
+                       {"cgroup_id", hex_id(owner->node.id)},
+                       {"address", address->address.text()},
+                       {"private", address->is_private},
+                       {"names", std::move(names)}});
+    }
+    co_return json_answer({{"learned", std::move(all)}});
+}
+
+} // namespace penstock::daemon

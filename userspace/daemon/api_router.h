@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The endpoints of docs/api.md: a request value to an answer value. Reads the daemon's state and asks its policy control
+// for changes; no sockets here.
+#pragma once
+
+#include "userspace/daemon/api_message.h"
+#include "userspace/daemon/meter.h"
+#include "userspace/daemon/policy_control.h"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/json/fwd.hpp>
+#include <chrono>
+#include <string>
+
+namespace penstock::daemon {
+
+struct ApiContext {                    // borrowed: lives as long as the daemon
+    boost::asio::thread_pool &pool;
+    Enforcer &enforcer;
+    Meter &meter;
+    PolicyControl &control;
+    const telemetry::EventLog &events;
+    std::string gate_root, bpffs;      // absolute paths
+    std::uint64_t gate_root_id = 0;
+    std::chrono::system_clock::time_point started;
+    bool stopping = false;
+};
+
+class ApiRouter {
+  public:
+    explicit ApiRouter(const ApiContext &context) : context_(context) {}
+
+    boost::asio::awaitable<ApiAnswer> answer(ApiRequest);
+
+  private:
+    boost::asio::awaitable<ApiAnswer> get(const ApiRequest &);
+    boost::asio::awaitable<ApiAnswer> post(const ApiRequest &);
+    boost::asio::awaitable<ApiAnswer> status();
+    boost::asio::awaitable<ApiAnswer> features();
+    boost::asio::awaitable<ApiAnswer> metrics();
+    boost::asio::awaitable<ApiAnswer> counters(const ApiRequest &);
+    boost::asio::awaitable<ApiAnswer> container(const Container &);
+    boost::asio::awaitable<ApiAnswer> learned(const ApiRequest &);
+    boost::asio::awaitable<ApiAnswer> explain(const ApiRequest &);
+    boost::asio::awaitable<Result<telemetry::Snapshot>> snapshot();
+    ApiAnswer ready() const;
+    ApiAnswer events(const ApiRequest &) const;
+
+    const ApiContext &context_;
+};
+
+} // namespace penstock::daemon

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/daemon/daemon.h"
+
+#include "userspace/base/cgroup_mount.h"
+#include "userspace/base/clock.h"
+#include "userspace/base/unique_fd.h"
+#include "userspace/container/path.h"
+#include "userspace/daemon/api_router.h"
+#include "userspace/daemon/api_server.h"
+#include "userspace/daemon/files.h"
+#include "userspace/daemon/notify.h"
+#include "userspace/kernel/unload.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+#include <utility>
+
+namespace penstock::daemon {
+namespace asio = boost::asio;
+namespace {
+
+constexpr std::size_t events_kept = 10000;
+constexpr std::size_t events_at_once = 1024; // then other work has its turn
+constexpr auto tick = std::chrono::seconds(1);
+constexpr int rescan_ticks = 5;
+constexpr auto shutdown_patience = std::chrono::seconds(10);
+
+// The state directory has one user: two daemons on one set of maps would undo each other.
+Result<UniqueFd> lock_state(const std::string &state_dir)
+{
+    const std::string path = state_dir + "/lock";
+    UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!file)
+        return system_error("open " + path, errno);
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? fault("another penstockd runs on " + state_dir) : system_error("lock " + path, errno);
+    return file;
+}
+
+// A path below the mount, given so or as a directory of the file system.
+std::string below_mount(const std::string &mount, const std::string &path)
+{
+    if (path.empty() || path == mount)
+        return "/";
+    return container::is_at_or_below(path, mount) && mount != "/" ? path.substr(mount.size()) : path;
+}
+
+class Daemon {
+  public:
+    Daemon(asio::io_context &io, asio::thread_pool &pool, const Config &config, const Log &log, kernel::Gate gate,
+           kernel::EventRing ring, std::string gate_directory)
+        : io_(io), pool_(pool), log_(log), config_(config), gate_(std::move(gate)), ring_(std::move(ring)),
+          gate_directory_(std::move(gate_directory)), events_(events_kept)
+    {
+    }
+
+    Result<void> start(std::string mount, std::string gate_root, PolicyStore store)
+    {
+        EnforcerOptions options{std::move(mount), std::move(gate_root), config_.birth};
+        auto enforcer = Enforcer::open(io_, pool_, gate_, std::move(options), log_);
+        if (!enforcer)
+            return enforcer.error();
+        enforcer_ = std::move(*enforcer);
+        meter_ = std::make_unique<Meter>(pool_, gate_, *enforcer_, config_.state_dir, log_);
+        if (auto loaded = meter_->load_totals(); !loaded)
+            return loaded;
+        enforcer_->on_image = [this](const policy::Image &image) { meter_->add_names(image); };
+        enforcer_->on_released = [this](std::vector<sync::Row> rows) { return meter_->fold(std::move(rows)); };
+        enforcer_->on_freed = [this](const std::vector<sync::Row> &rows) { meter_->freed(rows); };
+        control_ = std::make_unique<PolicyControl>(io_, pool_, *enforcer_, std::move(store), config_.resolv_conf, log_);
+        context_ = std::unique_ptr<ApiContext>(
+            new ApiContext{pool_, *enforcer_, *meter_, *control_, events_, gate_directory_, config_.bpffs,
+                           gate_.root_id(), std::chrono::system_clock::now(), false});
+        router_ = std::make_unique<ApiRouter>(*context_);
+        server_ = std::make_unique<ApiServer>(io_, log_, events_,
+                                              [this](ApiRequest request) { return router_->answer(std::move(request)); });
+        if (auto listening = server_->listen_unix(config_.api_socket); !listening)
+            return listening;
+        if (!config_.metrics_address.empty())
+            if (auto listening = server_->listen_tcp(config_.metrics_address); !listening)
+                return listening;
+        asio::co_spawn(io_, bring_up(), asio::detached);
+        asio::co_spawn(io_, watch_signals(), asio::detached);
+        asio::co_spawn(io_, watch_tree(), asio::detached);
+        asio::co_spawn(io_, watch_events(), asio::detached);
+        asio::co_spawn(io_, every_second(), asio::detached);
+        if (const auto interval = watchdog_interval())
+            asio::co_spawn(io_, feed_watchdog(*interval), asio::detached);
+        return {};
+    }
+
+  private:
+    asio::awaitable<void> bring_up()
+    {
+        co_await control_->start();
+        notify_manager("READY=1");
+        log_.info("penstockd is up", {{"version", PENSTOCK_VERSION}, {"gate_root", gate_directory_}});
+    }
+
+    asio::awaitable<void> watch_signals()
+    {
+        asio::signal_set signals(io_, SIGTERM, SIGINT, SIGHUP);
+        for (;;) {
+            const int number = co_await signals.async_wait(asio::use_awaitable);
+            if (number != SIGHUP)
+                break;
+            notify_manager("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(monotonic_ns() / 1000));
+            co_await control_->reload();
+            notify_manager("READY=1");
+        }
+        log_.info("stopping: enforcement stays");
+        notify_manager("STOPPING=1");
+        context_->stopping = true;
+        server_->stop();
+        asio::co_spawn(io_, give_up(), asio::detached);
+        co_await control_->idle(); // a change under way is finished first
+        io_.stop();
+    }
+
+    asio::awaitable<void> give_up()
+    {
+        co_await sleep_for(shutdown_patience);
+        log_.warning("a change of policy was cut off: the next start mends it");
+        io_.stop();
+    }
+
+    // Waits on a borrowed descriptor through one of our own.
+    asio::awaitable<bool> readable(asio::posix::stream_descriptor &descriptor)
+    {
+        boost::system::error_code error;
+        co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
+                                       asio::redirect_error(asio::use_awaitable, error));
+        co_return !error;
+    }
+
+    asio::awaitable<void> watch_tree()
+    {
+        asio::posix::stream_descriptor descriptor(io_, ::dup(enforcer_->tree().descriptor()));
+        while (co_await readable(descriptor))
+            enforcer_->tree_changed();
+    }
+
+    asio::awaitable<void> watch_events()
+    {
+        asio::posix::stream_descriptor descriptor(io_, ::dup(ring_.descriptor()));
+        while (co_await readable(descriptor)) {
+            for (;;) {
+                const auto read = ring_.consume([this](const abi::ps_event &record) { take(record); }, events_at_once);
+                if (!read)
+                    log_.error("events could not be read", {{"error", read.error().message}});
+                server_->events_added();
+                if (!read || *read < events_at_once)
+                    break;
+                co_await breathe();
+            }
+        }
+    }
+
+    void take(const abi::ps_event &record)
+    {
+        if (record.kind == abi::PS_EVENT_BORN) {
+            const auto *name = reinterpret_cast<const char *>(record.name);
+            const std::string path(name, std::min<std::size_t>(record.name_length, sizeof record.name));
+            if (path.starts_with('/')) // else its beginning was cut off: inotify tells
+                enforcer_->look_at(path);
+        }
+        events_.add(meter_->event(record));
+    }
+
+    void note_lost_events()
+    {
+        const auto lost = gate_.maps().gate.read().events_lost;
+        if (lost > events_lost_) {
+            telemetry::Event event;
+            event.time = std::chrono::system_clock::now();
+            event.kind = telemetry::event_lost;
+            event.length = lost - events_lost_;
+            events_.add(std::move(event));
+            server_->events_added();
+        }
+        events_lost_ = lost;
+    }
+
+    asio::awaitable<void> every_second()
+    {
+        events_lost_ = gate_.maps().gate.read().events_lost;
+        for (int count = 1;; ++count) {
+            co_await sleep_for(tick);
+            note_lost_events();
+            co_await enforcer_->sweep();
+            if (enforcer_->tree().unwatched() > 0 && count % rescan_ticks == 0)
+                enforcer_->rescan();
+        }
+    }
+
+    asio::awaitable<void> feed_watchdog(std::chrono::microseconds interval)
+    {
+        for (;;) {
+            notify_manager("WATCHDOG=1");
+            co_await sleep_for(interval);
+        }
+    }
+
+    asio::io_context &io_;
+    asio::thread_pool &pool_;
+    const Log &log_;
+    const Config &config_;
+    kernel::Gate gate_;
+    kernel::EventRing ring_;
+    std::string gate_directory_;
+    telemetry::EventLog events_;
+    std::uint64_t events_lost_ = 0;
+    std::unique_ptr<Enforcer> enforcer_;
+    std::unique_ptr<Meter> meter_;
+    std::unique_ptr<PolicyControl> control_;
+    std::unique_ptr<ApiContext> context_;
+    std::unique_ptr<ApiRouter> router_;
+    std::unique_ptr<ApiServer> server_;
+};
+
+} // namespace
+
+Result<void> run_daemon(const Config &config, const Log &log)
+{
+    PolicyStore store(config.policies, config.state_dir);
+    if (auto made = store.prepare(); !made)
+        return made;
+    if (auto made = make_directory(config.run_dir, 0755); !made)
+        return made;
+    const auto lock = lock_state(config.state_dir);
+    if (!lock)
+        return lock.error();
+    const auto mount = cgroup_mount();
+    if (!mount)
+        return mount.error();
+    Config settled = config;
+    const std::string gate_root = container::normal_path(below_mount(mount->string(), config.gate_root));
+    for (auto &root : settled.birth.strict_roots)
+        root.text = container::normal_path(below_mount(mount->string(), root.text));
+    const std::string directory = gate_root == "/" ? mount->string() : mount->string() + gate_root;
+
+    kernel::GateOptions options;
+    options.gate_root = directory;
+    options.bpffs = config.bpffs;
+    auto gate = kernel::Gate::open(options);
+    if (!gate)
+        return gate.error();
+    auto ring = gate->open_events();
+    if (!ring)
+        return ring.error();
+    for (const auto &feature : gate->features())
+        if (feature.state != kernel::Feature::State::on)
+            log.warning("the kernel lacks a feature", {{"feature", feature.name}, {"detail", feature.detail}});
+
+    asio::io_context io(1);
+    asio::thread_pool pool(1);
+    Daemon daemon(io, pool, settled, log, std::move(*gate), std::move(*ring), directory);
+    if (auto started = daemon.start(mount->string(), gate_root, std::move(store)); !started)
+        return started;
+    io.run();
+    pool.join(); // before the parts its work uses
+    return {};
+}
+
+Result<std::vector<std::string>> detach(const Config &config)
+{
+    if (::access(config.state_dir.c_str(), F_OK) == 0) {
+        const auto lock = lock_state(config.state_dir);
+        if (!lock)
+            return lock.error().in("stop it first");
+        return kernel::detach_all(config.bpffs);
+    }
+    return kernel::detach_all(config.bpffs);
+}
+
+} // namespace penstock::daemon

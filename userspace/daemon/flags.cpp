@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/daemon/flags.h"
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+namespace penstock::daemon {
+namespace {
+
+constexpr const char *default_config = "/etc/penstock/penstock.yaml";
+
+// The text of the file; nothing if it is absent and nobody asked for it.
+std::optional<std::string> read_config(const std::string &file, bool asked_for, ConfigFaults &faults)
+{
+    std::ifstream stream(file, std::ios::binary);
+    std::ostringstream text;
+    if (stream && (text << stream.rdbuf() || stream.peek() == std::ifstream::traits_type::eof()))
+        return text.str();
+    if (asked_for || errno != ENOENT)
+        faults.faults.push_back("penstockd: read " + file + ": " + std::strerror(errno));
+    return std::nullopt;
+}
+
+int refuse(const ConfigFaults &faults)
+{
+    for (const auto &fault : faults.faults)
+        std::fprintf(stderr, "%s\n", fault.c_str());
+    return 2;
+}
+
+} // namespace
+
+CommandLineResult read_command_line(int argc, const char *const *argv)
+{
+    CLI::App app("penstockd: holds containers to the domains and addresses of their policies, in the kernel",
+                 "penstockd");
+    std::string config_file;
+    bool check_config = false, detach_all = false;
+    std::map<std::string, std::vector<std::string>> given;
+    auto *config_option = app.add_option("--config", config_file, "settings file")->type_name("FILE");
+    app.add_flag("--check-config", check_config, "read the settings, report every fault, and leave");
+    app.add_flag("--detach-all", detach_all, "take all enforcement off this machine, and leave");
+    app.set_version_flag("--version", std::string("penstockd ") + PENSTOCK_VERSION);
+    for (const auto &setting : settings()) {
+        auto *option = app.add_option("--" + setting.name, given[setting.name], setting.help);
+        option->type_name(setting.value)->allow_extra_args(false);
+    }
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::CallForHelp &) {
+        std::cout << app.help();
+        return {};
+    } catch (const CLI::CallForVersion &) {
+        std::cout << "penstockd " << PENSTOCK_VERSION << '\n';
+        return {};
+    } catch (const CLI::ParseError &error) { // CLI11 reports bad flags in no other way
+        std::fprintf(stderr, "penstockd: %s (see penstockd --help)\n", error.what());
+        return {std::nullopt, 2};
+    }
+    for (const auto &setting : settings())
+        if (!setting.repeatable && given[setting.name].size() > 1) {
+            std::fprintf(stderr, "penstockd: --%s is given twice\n", setting.name.c_str());
+            return {std::nullopt, 2};
+        }
+    if (check_config && detach_all) {
+        std::fprintf(stderr, "penstockd: --check-config and --detach-all exclude each other\n");
+        return {std::nullopt, 2};
+    }
+
+    ConfigFaults faults;
+    RawSettings raw;
+    const bool asked_for = config_option->count() > 0;
+    const std::string file = asked_for ? config_file : default_config;
+    if (const auto text = read_config(file, asked_for, faults))
+        parse_config(file, *text, raw, faults);
+    for (const auto &[name, values] : given) {
+        if (values.empty())
+            continue;
+        raw[name].clear();
+        for (const auto &value : values)
+            raw[name].push_back({value, "--" + name});
+    }
+    CommandLine line;
+    line.config = make_config(raw, faults);
+    if (!faults.faults.empty())
+        return {std::nullopt, refuse(faults)};
+    line.action = detach_all     ? CommandLine::Action::detach_all
+                  : check_config ? CommandLine::Action::check_config
+                                 : CommandLine::Action::run;
+    return {line, 0};
+}
+
+} // namespace penstock::daemon

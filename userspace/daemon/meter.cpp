@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/daemon/meter.h"
+
+#include "userspace/base/clock.h"
+#include "userspace/daemon/files.h"
+#include "userspace/telemetry/names.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <set>
+#include <utility>
+
+namespace penstock::daemon {
+namespace asio = boost::asio;
+namespace {
+
+constexpr std::size_t largest_totals = 64 * 1024 * 1024;
+constexpr auto fill_age = std::chrono::seconds(10); // counting entries walks maps: not for each question
+constexpr int patience = 10;
+
+Result<std::vector<sync::Counted>> read_counters(const kernel::CounterMap &counters)
+{
+    std::vector<sync::Counted> all;
+    auto read = counters.for_each(
+        [&](const abi::ps_counter_key &key, const abi::ps_counter &sum) { all.push_back({key, sum}); });
+    if (!read)
+        return read.error();
+    return all;
+}
+
+template <typename AnyMap> telemetry::MapFill fill_of(const AnyMap &map)
+{
+    std::uint64_t used = 0;
+    (void)map.for_each([&](const auto &, const auto &) { ++used; }); // a walk that breaks off shows what it saw
+    return {map.name(), used, map.max_entries()};
+}
+
+} // namespace
+
+Meter::Meter(asio::thread_pool &pool, kernel::Gate &gate, Enforcer &enforcer, std::string state_dir, const Log &log)
+    : pool_(pool), gate_(gate), enforcer_(enforcer), state_dir_(std::move(state_dir)), log_(log)
+{
+}
+
+Result<void> Meter::load_totals()
+{
+    const auto text = read_file(totals_path(), largest_totals);
+    if (!text)
+        return text.error().code == ENOENT ? Result<void>() : text.error();
+    auto totals = telemetry::Totals::parse(*text);
+    if (!totals)
+        return totals.error().in(totals_path());
+    totals_ = std::move(*totals);
+    const auto pending = totals_.pending();
+    for (const auto &slot : pending) // freed to the end before the last daemon could note it
+        if (slot.first >= kernel::SlotTable::size() || enforcer_.rows().at(slot.first).serial != slot.second)
+            totals_.settled(slot);
+    return {};
+}
+
+void Meter::add_names(const policy::Image &image)
+{
+    for (const auto &[id, info] : image.rules)
+        names_[id] = {info.policy, info.rule};
+}
+
+const telemetry::Totals::RuleName *Meter::rule(std::uint64_t id) const
+{
+    const auto found = names_.find(id);
+    return found != names_.end() ? &found->second : totals_.name(id);
+}
+
+telemetry::CounterRow Meter::row_of(const sync::Counted &counted) const
+{
+    telemetry::CounterRow row;
+    const auto &key = counted.key;
+    if (const auto *container = enforcer_.at_slot(key.slot)) {
+        row.container = container->node.path;
+        row.cgroup_id = container->node.id;
+    }
+    if (key.rule != 0) {
+        const auto *name = rule(key.rule);
+        row.policy = name ? name->policy : "";
+        row.rule = name ? name->rule : telemetry::hex_id(key.rule);
+    }
+    row.direction = key.direction;
+    row.verdict = key.verdict;
+    row.reason = key.reason;
+    row.packets = counted.sum.packets;
+    row.bytes = counted.sum.bytes;
+    return row;
+}
+
+asio::awaitable<Result<telemetry::Snapshot>> Meter::snapshot()
+{
+    telemetry::Snapshot snapshot;
+    for (int attempt = 0;; ++attempt) {
+        const auto before = epoch_;
+        const auto counters = co_await on_pool(pool_, [this] { return read_counters(gate_.maps().counters); });
+        if (!counters)
+            co_return counters.error();
+        if (epoch_ != before && attempt < patience)
+            continue; // a slot was folded meanwhile: its counts would be seen twice, or not at all
+        for (const auto &counted : *counters)
+            if (!totals_.is_pending({counted.key.slot, enforcer_.rows().at(counted.key.slot).serial}))
+                snapshot.counters.push_back(row_of(counted));
+        break;
+    }
+    for (const auto &[key, sum] : totals_.sums()) {
+        telemetry::CounterRow row =
+            row_of({{key.rule, UINT32_MAX, key.direction, key.verdict, key.reason, 0}, {sum.packets, sum.bytes}});
+        snapshot.counters.push_back(std::move(row));
+    }
+    telemetry::sort_and_merge(snapshot.counters);
+    const auto gate = gate_.maps().gate.read();
+    snapshot.events_lost = gate.events_lost;
+    snapshot.counters_lost = gate.counters_lost;
+    snapshot.births_lost = gate.births_lost;
+    snapshot.scratch_lost = gate.scratch_lost;
+    snapshot.abi_version = gate.abi_version;
+    for (const auto &feature : gate_.features())
+        snapshot.features.push_back({feature.name, feature.state == kernel::Feature::State::on, feature.detail,
+                                     feature.state == kernel::Feature::State::on ? "" : feature.detail});
+    for (const auto &[id, container] : enforcer_.containers())
+        ++(container.removed ? snapshot.dying : snapshot.containers);
+    snapshot.generation = enforcer_.generation();
+    co_await count_maps(snapshot);
+    snapshot.time = std::chrono::system_clock::now();
+    co_return snapshot;
+}
+
+// Hash maps are counted in the kernel; of the tries we know what we wrote.
+asio::awaitable<void> Meter::count_maps(telemetry::Snapshot &snapshot)
+{
+    const auto now = std::chrono::steady_clock::now();
+    if (fills_.empty() || now - filled_ > fill_age) {
+        filled_ = now;
+        const auto fills = co_await on_pool(pool_, [this] {
+            const auto &maps = gate_.maps();
+            return std::vector<telemetry::MapFill>{fill_of(maps.containers), fill_of(maps.counters),
+                                                   fill_of(maps.domains),    fill_of(maps.learned),
+                                                   fill_of(maps.queries),    fill_of(maps.udp_peers)};
+        });
+        fills_ = fills;
+        for (const auto &fill : fills)
+            if (fill.map == "learned")
+                learned_addresses_ = fill.used;
+    }
+    snapshot.maps = fills_;
+    snapshot.learned_addresses = learned_addresses_;
+    const auto &maps = gate_.maps();
+    std::uint64_t names = 0, cidrs4 = 0, cidrs6 = 0, ports = 0;
+    std::set<std::uint16_t> ids;
+    std::set<std::uint64_t> rule_sets;
+    enforcer_.for_each_image([&](const sync::PolicyHandle &handle, const policy::Image &image) {
+        if (!ids.insert(handle.id).second)
+            return;
+        names += image.names.size();
+        for (const auto &entry : image.cidrs)
+            ++(entry.cidr.address.is_v4() && entry.cidr.length >= 96 ? cidrs4 : cidrs6);
+        for (const auto &[id, entries] : image.rule_sets)
+            if (rule_sets.insert(id).second)
+                ports += entries.size();
+    });
+    snapshot.images = ids.size();
+    snapshot.maps.push_back({maps.cidrs4.name(), cidrs4, maps.cidrs4.max_entries()});
+    snapshot.maps.push_back({maps.cidrs6.name(), cidrs6, maps.cidrs6.max_entries()});
+    snapshot.maps.push_back({maps.names.name(), names, maps.names.max_entries()});
+    snapshot.maps.push_back({maps.ports.name(), ports, maps.ports.max_entries()});
+    std::sort(snapshot.maps.begin(), snapshot.maps.end(),
+              [](const auto &a, const auto &b) { return a.map < b.map; });
+}
+
+asio::awaitable<Result<std::vector<LearnedAddress>>> Meter::learned()
+{
+    co_return co_await on_pool(pool_, [this]() -> Result<std::vector<LearnedAddress>> {
+        const auto &maps = gate_.maps();
+        struct Entry {
+            abi::ps_address_key key;
+            abi::ps_learned value;
+        };
+        std::vector<Entry> entries;
+        auto read = maps.learned.for_each([&](const abi::ps_address_key &key, const abi::ps_learned &value) {
+            entries.push_back({key, value});
+        });
+        if (!read)
+            return read.error();
+        const auto now = monotonic_ns();
+        std::vector<LearnedAddress> all;
+        for (const auto &[key, value] : entries) {
+            LearnedAddress address;
+            address.slot = key.slot;
+            std::copy(std::begin(key.address), std::end(key.address), address.address.octets.begin());
+            address.is_private = value.is_private != 0;
+            for (const auto &name : value.names) {
+                if (name.name_hash == 0)
+                    continue;
+                const auto domain = maps.domains.lookup({name.name_hash, key.slot, 0});
+                if (!domain || !*domain) // made room for another meanwhile
+                    continue;
+                const auto *text = reinterpret_cast<const char *>((*domain)->reversed);
+                const auto length = std::min<std::size_t>((*domain)->length, sizeof (*domain)->reversed);
+                address.names.push_back({telemetry::forward_name({text, length}),
+                                         wall_of_monotonic(name.expires_ns), name.expires_ns <= now});
+            }
+            all.push_back(std::move(address));
+        }
+        return all;
+    });
+}
+
+telemetry::Event Meter::event(const abi::ps_event &record) const
+{
+    const auto offset = std::chrono::nanoseconds(wall_of_monotonic(0));
+    auto event = telemetry::from_record(record, offset);
+    const auto found = enforcer_.containers().find(record.cgroup_id);
+    if (found != enforcer_.containers().end()) {
+        event.container = found->second.node.path;
+        for (const auto &name : found->second.policies)
+            event.policy += (event.policy.empty() ? "" : "+") + name;
+    }
+    if (record.rule != 0) {
+        const auto *name = rule(record.rule);
+        event.policy = name ? name->policy : "";
+        event.rule = name ? name->rule : telemetry::hex_id(record.rule);
+    }
+    return event;
+}
+
+asio::awaitable<bool> Meter::fold(std::vector<sync::Row> rows)
+{
+    std::set<std::uint32_t> fresh; // not in the totals yet
+    for (const auto &row : rows)
+        if (!totals_.is_pending({row.slot, row.serial}))
+            fresh.insert(row.slot);
+    if (!fresh.empty()) {
+        const auto counters = co_await on_pool(pool_, [this] { return read_counters(gate_.maps().counters); });
+        if (!counters) {
+            log_.error("counters could not be read", {{"error", counters.error().message}});
+            co_return false;
+        }
+        for (const auto &[key, sum] : *counters)
+            if (fresh.contains(key.slot))
+                totals_.add({key.rule, key.direction, key.verdict, key.reason}, {sum.packets, sum.bytes},
+                            rule(key.rule));
+        for (const auto &row : rows)
+            totals_.fold({row.slot, row.serial});
+        ++epoch_;
+    }
+    const auto saved = co_await on_pool(pool_, [path = totals_path(), text = totals_.text()] {
+        return replace_file(path, text);
+    });
+    if (!saved)
+        log_.error("totals could not be stored", {{"error", saved.error().message}});
+    co_return saved.has_value();
+}
+
+void Meter::freed(const std::vector<sync::Row> &rows)
+{
+    for (const auto &row : rows)
+        totals_.settled({row.slot, row.serial});
+    ++epoch_;
+}
+
+} // namespace penstock::daemon

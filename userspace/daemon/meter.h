@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads what the kernel counts and learns, and gives it names: snapshots, events, learned addresses. Owns the totals of
+// containers that are gone. Changes no row and no policy.
+#pragma once
+
+#include "userspace/daemon/enforcer.h"
+#include "userspace/telemetry/event.h"
+#include "userspace/telemetry/snapshot.h"
+#include "userspace/telemetry/totals.h"
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace penstock::daemon {
+
+struct LearnedName {
+    std::string name;
+    std::int64_t expires_wall_ns = 0;
+    bool expired = false;
+};
+struct LearnedAddress {
+    std::uint32_t slot = 0;
+    policy::Address address;
+    bool is_private = false;
+    std::vector<LearnedName> names;
+};
+
+class Meter {
+  public:
+    Meter(boost::asio::thread_pool &, kernel::Gate &, Enforcer &, std::string state_dir, const Log &);
+
+    Result<void> load_totals();                  // of earlier daemons; a file that is no such is an error
+
+    // Counters, fills and losses; the caller adds what it knows of policies and reloads.
+    boost::asio::awaitable<Result<telemetry::Snapshot>> snapshot();
+    boost::asio::awaitable<Result<std::vector<LearnedAddress>>> learned();
+
+    telemetry::Event event(const abi::ps_event &) const;
+    void add_names(const policy::Image &);
+    const telemetry::Totals::RuleName *rule(std::uint64_t id) const;
+
+    // For the enforcer: what these slots have counted is in the totals and on disk; false: not yet.
+    boost::asio::awaitable<bool> fold(std::vector<sync::Row>);
+    void freed(const std::vector<sync::Row> &);
+
+  private:
+    telemetry::CounterRow row_of(const sync::Counted &) const;
+    boost::asio::awaitable<void> count_maps(telemetry::Snapshot &);
+    std::string totals_path() const { return state_dir_ + "/totals"; }
+
+    boost::asio::thread_pool &pool_;
+    kernel::Gate &gate_;
+    Enforcer &enforcer_;
+    std::string state_dir_;
+    const Log &log_;
+    telemetry::Totals totals_;
+    std::uint64_t epoch_ = 0;                    // raised when counts move between the kernel and the totals
+    std::unordered_map<std::uint64_t, telemetry::Totals::RuleName> names_;
+    std::vector<telemetry::MapFill> fills_;
+    std::uint64_t learned_addresses_ = 0;
+    std::chrono::steady_clock::time_point filled_;
+};
+
+} // namespace penstock::daemon

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/telemetry/event.h"
+
+#include "userspace/telemetry/names.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace penstock::telemetry {
+
+Event from_record(const abi::ps_event &record, std::chrono::nanoseconds monotonic_to_wall)
+{
+    Event event;
+    const std::chrono::nanoseconds wall(std::chrono::nanoseconds(record.time_ns) + monotonic_to_wall);
+    event.time = std::chrono::system_clock::time_point(
+        std::chrono::duration_cast<std::chrono::system_clock::duration>(wall));
+    event.kind = record.kind;
+    event.cgroup_id = record.cgroup_id;
+    event.hook = record.hook;
+    event.direction = record.direction;
+    event.verdict = record.verdict;
+    event.reason = record.reason;
+    event.protocol = record.protocol;
+    event.query_type = record.query_type;
+    event.local_port = record.local_port;
+    event.remote_port = record.remote_port;
+    event.local = address_text(record.local);
+    event.remote = address_text(record.remote);
+    event.length = record.length;
+    const auto *name = reinterpret_cast<const char *>(record.name);
+    const std::string_view text(name, std::min<std::size_t>(record.name_length, sizeof record.name));
+    event.name = record.kind == abi::PS_EVENT_DENIED ? forward_name(text) : std::string(text);
+    return event;
+}
+
+void EventLog::add(Event event)
+{
+    events_.push_back(std::move(event));
+    if (events_.size() > capacity_) {
+        events_.pop_front();
+        ++first_;
+    }
+}
+
+std::optional<Event> EventLog::next(std::uint64_t &position)
+{
+    if (position >= end())
+        return std::nullopt;
+    if (position < first_) {
+        Event gap;
+        gap.time = events_.front().time;
+        gap.kind = event_lost;
+        gap.length = first_ - position;
+        dropped_ += gap.length;
+        position = first_;
+        return gap;
+    }
+    return events_[position++ - first_];
+}
+
+} // namespace penstock::telemetry

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// One event with names, and the bounded memory of the last ones. No kernel, no I/O: readers keep their own
+// place and never hold the writer up; what they miss they are told as a number.
+#pragma once
+
+#include "bpf/abi.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+
+namespace penstock::telemetry {
+
+// Not from the kernel: `length` events are missing at this place.
+constexpr std::uint8_t event_lost = 5;
+
+struct Event {
+    std::chrono::system_clock::time_point time;
+    std::uint8_t kind = 0;              // abi::ps_event_kind or event_lost
+    std::uint64_t cgroup_id = 0;
+    std::string container, policy, rule;
+    std::uint8_t hook = 0, direction = 0, verdict = 0, reason = 0, protocol = 0;
+    std::uint16_t query_type = 0, local_port = 0, remote_port = 0;
+    std::string local, remote;          // address texts
+    std::string name;                   // as people write it; octets of any value
+    std::uint64_t length = 0;
+};
+
+// The record's own fields; container, policy and rule are the caller's, who knows them. `monotonic_to_wall` is
+// what to add to the kernel's clock.
+Event from_record(const abi::ps_event &, std::chrono::nanoseconds monotonic_to_wall);
+
+class EventLog {
+  public:
+    explicit EventLog(std::size_t capacity) : capacity_(capacity) {}
+
+    void add(Event);
+
+    // The event at `position`, which moves on; the position of a reader starts at begin() or end(). Where events were
+    // dropped before they were read, an event of kind `event_lost` stands for them. None: nothing new.
+    std::optional<Event> next(std::uint64_t &position);
+
+    std::uint64_t begin() const { return first_; }
+    std::uint64_t end() const { return first_ + events_.size(); }
+    std::uint64_t dropped() const { return dropped_; } // at slow readers, all together
+
+  private:
+    std::size_t capacity_;
+    std::deque<Event> events_;
+    std::uint64_t first_ = 0;           // position of events_.front()
+    std::uint64_t dropped_ = 0;
+};
+
+} // namespace penstock::telemetry

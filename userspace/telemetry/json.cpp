@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/telemetry/json.h"
+
+#include "userspace/telemetry/names.h"
+
+#include <boost/json.hpp>
+
+namespace penstock::telemetry {
+namespace json = boost::json;
+
+json::object counters_json(const Snapshot &snapshot, std::optional<std::uint64_t> only_cgroup)
+{
+    json::array rows;
+    for (const auto &row : snapshot.counters) {
+        if (only_cgroup && row.cgroup_id != *only_cgroup)
+            continue;
+        rows.push_back({{"container", utf8_text(row.container)},
+                        {"cgroup_id", hex_id(row.cgroup_id)},
+                        {"policy", row.policy},
+                        {"rule", row.rule},
+                        {"direction", direction_name(row.direction)},
+                        {"verdict", verdict_name(row.verdict)},
+                        {"reason", reason_name(row.reason)},
+                        {"packets", row.packets},
+                        {"bytes", row.bytes}});
+    }
+    return {{"time", time_text(snapshot.time)}, {"counters", std::move(rows)}};
+}
+
+json::object features_json(const Snapshot &snapshot, std::string_view kernel_release)
+{
+    json::array rows;
+    for (const auto &feature : snapshot.features)
+        rows.push_back({{"name", feature.name},
+                        {"active", feature.active},
+                        {"detail", utf8_text(feature.detail)},
+                        {"loses", feature.loses}});
+    return {{"kernel", kernel_release}, {"features", std::move(rows)}};
+}
+
+json::array maps_json(const Snapshot &snapshot)
+{
+    json::array rows;
+    for (const auto &map : snapshot.maps)
+        rows.push_back({{"map", map.map}, {"used", map.used}, {"capacity", map.capacity}});
+    return rows;
+}
+
+std::string event_line(const Event &event)
+{
+    const json::object line = {
+        {"time", time_text(event.time)},
+        {"kind", event_kind_name(event.kind)},
+        {"container", utf8_text(event.container)},
+        {"cgroup_id", hex_id(event.cgroup_id)},
+        {"policy", event.policy},
+        {"rule", event.rule},
+        {"hook", hook_name(event.hook)},
+        {"direction", direction_name(event.direction)},
+        {"verdict", verdict_name(event.verdict)},
+        {"reason", reason_name(event.reason)},
+        {"protocol", protocol_name(event.protocol)},
+        {"local", event.local},
+        {"local_port", event.local_port},
+        {"remote", event.remote},
+        {"remote_port", event.remote_port},
+        {"name", utf8_text(event.name)},
+        {"query_type", query_type_name(event.query_type)},
+        {"length", event.length},
+    };
+    return json::serialize(line) + "\n";
+}
+
+} // namespace penstock::telemetry

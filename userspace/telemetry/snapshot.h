@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the daemon knows at one moment, with names, as one value: every sink prints this and nothing else.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace penstock::telemetry {
+
+struct CounterRow {
+    std::string container;       // cgroup path; empty: containers that are gone, added up
+    std::uint64_t cgroup_id = 0;
+    std::string policy, rule;    // empty where no rule decided
+    std::uint8_t direction = 0, verdict = 0, reason = 0;
+    std::uint64_t packets = 0, bytes = 0;
+};
+
+struct MapFill {
+    std::string map;
+    std::uint64_t used = 0, capacity = 0;
+};
+
+struct FeatureState {
+    std::string name;
+    bool active = false;
+    std::string detail, loses;
+};
+
+struct Snapshot {
+    std::chrono::system_clock::time_point time;
+    std::vector<CounterRow> counters;         // by container, policy, rule, direction, verdict, reason
+    std::uint64_t containers = 0, dying = 0, policies = 0, images = 0, generation = 0;
+    std::uint64_t learned_addresses = 0;
+    bool reload_ok = true;
+    std::chrono::system_clock::time_point reload_time;
+    std::uint64_t events_lost = 0, counters_lost = 0, births_lost = 0, scratch_lost = 0; // by the kernel
+    std::uint64_t events_dropped = 0;         // at slow readers of the API
+    std::vector<MapFill> maps;
+    std::vector<FeatureState> features;
+    std::uint32_t abi_version = 0;
+};
+
+// Puts rows in their order and adds up those with equal labels.
+void sort_and_merge(std::vector<CounterRow> &);
+
+} // namespace penstock::telemetry
