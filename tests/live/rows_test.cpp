@@ -39,7 +39,7 @@ bool births_are_seen(const kernel::Gate &gate) {
 
 } // namespace
 
-TEST_CASE("a row is made once; the second try finds the first") {
+TEST_CASE("a row is made once, and the second try finds the first") {
     OwnCgroup own;
     auto gate = kernel::Gate::open(own.options());
     REQUIRE(gate);
