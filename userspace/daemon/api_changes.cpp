@@ -118,10 +118,11 @@ asio::awaitable<ApiAnswer> ApiRouter::post(const ApiRequest &request)
         const auto outcome = co_await context_.control.apply(*source);
         co_return change_answer(outcome, context_.enforcer.generation(), false);
     }
-    const auto loaded = co_await on_pool(context_.pool, [text = *source] {
-        const std::vector<policy::Source> one(1, text);
+    auto load = [&] {
+        const std::vector<policy::Source> one(1, *source);
         return policy::load(one);
-    });
+    };
+    const auto loaded = co_await on_pool(context_.pool, load);
     if (request.path[2] == "check")
         co_return check_answer(loaded);
     if (policy::has_errors(loaded.diagnostics)) {

@@ -17,18 +17,17 @@
 namespace penstock::daemon {
 
 // `work()` on a thread of the pool; resumes on the loop with its value. It must touch nothing the loop owns
-// unless the caller holds the Turn that guards it.
+// unless the caller holds the Turn that guards it. A lambda that captures more than plain values needs a name at the
+// caller: GCC 12 destroys such a temporary twice when it stands in a co_await expression (GCC bug 99576).
 template <typename Work>
-auto on_pool(boost::asio::thread_pool &pool, Work work) -> boost::asio::awaitable<decltype(work())>
+auto on_pool(boost::asio::thread_pool &pool, const Work &work) -> boost::asio::awaitable<decltype(work())>
 {
     using Value = decltype(work());
     // A pointer: the value of a coroutine must have a default, and not every value has one.
-    auto result = co_await boost::asio::co_spawn(
-        pool,
-        [](Work job) -> boost::asio::awaitable<std::shared_ptr<Value>> {
-            co_return std::make_shared<Value>(job());
-        }(std::move(work)),
-        boost::asio::use_awaitable);
+    auto job = [](const Work *borrowed) -> boost::asio::awaitable<std::shared_ptr<Value>> {
+        co_return std::make_shared<Value>((*borrowed)());
+    };
+    auto result = co_await boost::asio::co_spawn(pool, job(&work), boost::asio::use_awaitable);
     co_return std::move(*result);
 }
 

@@ -117,9 +117,8 @@ Enforcer::OldImages Enforcer::images_by_names() const
 asio::awaitable<Result<void>> Enforcer::add_images(PolicySetPtr set, policy::Environment environment,
                                                    std::vector<SetKey> keys, OldImages old, Images &images)
 {
-    auto outcome = co_await on_pool(pool_, [this, set, environment, keys, old] {
-        return compile_and_put(*set, environment, keys, old);
-    });
+    auto work = [&] { return compile_and_put(*set, environment, keys, old); };
+    auto outcome = co_await on_pool(pool_, work);
     for (auto &[key, in_force] : outcome.images) {
         generation_ = std::max(generation_, in_force.handle.generation);
         if (on_image)

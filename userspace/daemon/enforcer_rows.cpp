@@ -223,13 +223,14 @@ asio::awaitable<void> Enforcer::sweep()
     auto ready = released_for_good(now);
     if (ready.empty() || (on_released && !co_await on_released(ready)))
         co_return;
-    const auto freed = co_await on_pool(pool_, [this, ready] {
+    auto work = [this, &ready] {
         std::vector<sync::Row> done;
         for (const auto &row : ready)
             if (rows_.free_slot(row.slot))
                 done.push_back(row);
         return done;
-    });
+    };
+    const auto freed = co_await on_pool(pool_, work);
     for (const auto &row : freed) {
         released_.erase(row.slot);
         const auto id = slots_.find(row.slot);

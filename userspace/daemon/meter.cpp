@@ -248,9 +248,9 @@ asio::awaitable<bool> Meter::fold(std::vector<sync::Row> rows)
             totals_.fold({row.slot, row.serial});
         ++epoch_;
     }
-    const auto saved = co_await on_pool(pool_, [path = totals_path(), text = totals_.text()] {
-        return replace_file(path, text);
-    });
+    const std::string path = totals_path(), text = totals_.text();
+    auto work = [&] { return replace_file(path, text); };
+    const auto saved = co_await on_pool(pool_, work);
     if (!saved)
         log_.error("totals could not be stored", {{"error", saved.error().message}});
     co_return saved.has_value();

@@ -93,8 +93,8 @@ asio::awaitable<ChangeOutcome> PolicyControl::change_to(LoadOutcome loaded)
         co_return ChangeOutcome{500, "the kernel refused: " + enforced.error().message, std::move(diagnostics), {}};
     }
     trouble_.clear();
-    const auto saved =
-        co_await on_pool(pool_, [this, set = loaded.set] { return store_.save_accepted(set->sources); });
+    auto save = [&] { return store_.save_accepted(loaded.set->sources); };
+    const auto saved = co_await on_pool(pool_, save);
     if (!saved)
         log_.error("the accepted policies could not be stored", {{"error", saved.error().message}});
     co_return ChangeOutcome{200, "", loaded.set->diagnostics, names_of(*loaded.set)};
@@ -139,7 +139,8 @@ asio::awaitable<void> PolicyControl::start()
         log_.error(trouble_);
         co_return;
     }
-    auto before = co_await on_pool(pool_, [sources = *accepted] { return load_policies(sources, {}); });
+    auto load = [&] { return load_policies(*accepted, {}); };
+    auto before = co_await on_pool(pool_, load);
     const auto fallback = co_await change_to(std::move(before));
     trouble_ = fallback.status == 200 ? "" : "the policies accepted last are refused now: " + fallback.error;
     log_.warning("the policies accepted last are in force instead", {{"error", trouble_}});
@@ -163,10 +164,11 @@ asio::awaitable<ChangeOutcome> PolicyControl::apply(policy::Source given)
     const auto in_force = enforcer_.policies();
     if (!in_force)
         co_return ChangeOutcome{503, "the policies of the directory are not in force: mend them and reload", {}, {}};
-    auto alone = co_await on_pool(pool_, [given] {
+    auto load = [&] {
         std::vector<StoredSource> one(1, StoredSource{given, true});
         return load_policies(std::move(one), {});
-    });
+    };
+    auto alone = co_await on_pool(pool_, load);
     if (!alone.set)
         co_return recorded(refused(std::move(alone.diagnostics)));
     if (alone.set->policies.empty())
@@ -243,11 +245,12 @@ asio::awaitable<ChangeOutcome> PolicyControl::change_stored(std::vector<StoredSo
     const auto before = enforcer_.policies();
     auto sources = std::move(kept);
     sources.insert(sources.end(), added.begin(), added.end());
-    auto loaded = co_await on_pool(pool_, [sources] { return load_policies(sources, {}); });
+    auto load = [&] { return load_policies(sources, {}); };
+    auto loaded = co_await on_pool(pool_, load);
     auto outcome = co_await change_to(std::move(loaded));
     if (outcome.status != 200)
         co_return outcome;
-    const auto stored = co_await on_pool(pool_, [added, dropped_files]() -> Result<void> {
+    auto store = [&]() -> Result<void> {
         for (const auto &[source, applied] : added)
             if (auto written = replace_file(source.file, source.text); !written)
                 return written;
@@ -256,7 +259,8 @@ asio::awaitable<ChangeOutcome> PolicyControl::change_stored(std::vector<StoredSo
                 if (auto removed = remove_file(file); !removed)
                     return removed;
         return {};
-    });
+    };
+    const auto stored = co_await on_pool(pool_, store);
     if (stored)
         co_return outcome;
     LoadOutcome undo;
