@@ -39,7 +39,7 @@ Result<void> attach_new(bpf_program *program, const AttachPoint &point, const st
 
 // Raw tracepoints: their links cannot change programs. For a moment both run; birth.bpf.c bears that.
 Result<void> attach_over(bpf_program *program, const AttachPoint &point, const std::filesystem::path &pin) {
-    const std::filesystem::path beside = pin.string() + ".new";
+    const std::filesystem::path beside = pin.string() + "_new"; // bpffs refuses dots in names
     ::unlink(beside.c_str()); // of a daemon that died here
     if (const auto attached = attach_new(program, point, beside); !attached)
         return attached;
