@@ -38,8 +38,9 @@ int reload(const Session &session) {
     if (session.output.format != Format::table)
         print_value(session.output, *answer);
     else
-        session.output.out << number_at(*answer, "policies") << " policies in force, generation "
-                           << number_at(*answer, "generation") << "\n";
+        session.output.out << number_at(*answer, "policies")
+                           << (number_at(*answer, "policies") == 1 ? " policy" : " policies")
+                           << " in force, generation " << number_at(*answer, "generation") << "\n";
     return exit_ok;
 }
 

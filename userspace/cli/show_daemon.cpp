@@ -116,18 +116,19 @@ int show_features(const Session &session) {
         return exit_ok;
     }
     session.output.out << "kernel " << printable(text_at(*answer, "kernel")) << "\n\n";
-    Table table({{"FEATURE"},
-                 {"ACTIVE"},
-                 {"DETAIL", Table::Align::left, true},
-                 {"LOST WITHOUT IT", Table::Align::left, true}});
+    Facts facts;
     for (const json::value &feature : list_at(*answer, "features")) {
         const bool active = flag_at(feature, "active");
-        table.row({{text_at(feature, "name")},
-                   {active ? "yes" : "NO", active ? Tone::good : Tone::bad},
-                   {text_at(feature, "detail")},
-                   {text_at(feature, "loses")}});
+        const std::string detail = text_at(feature, "detail"), loses = text_at(feature, "loses");
+        facts.add(printable(text_at(feature, "name")), active ? "yes" : "NO",
+                  active ? Tone::good : Tone::bad);
+        // Sentences do not fit a column.
+        if (!detail.empty())
+            facts.add("", detail);
+        if (!loses.empty() && loses != detail)
+            facts.add("", "lost: " + loses, Tone::warn);
     }
-    table.print(session.output.out, session.output.terminal);
+    facts.print(session.output.out, session.output.terminal);
     return exit_ok;
 }
 

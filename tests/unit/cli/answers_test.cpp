@@ -203,3 +203,14 @@ TEST_CASE("status shows a refused reload, losses and warnings") {
     CHECK(contains(run.out, "up 1h 1m"));
     CHECK(run.err == "warning: quotas are not enforced\na.yaml:1:2: error: kind: expected EgressPolicy\n");
 }
+
+TEST_CASE("features says what is lost where the kernel can't") {
+    const auto [run, asked] = exchange({.body = R"({"kernel": "6.1.0", "features": [
+        {"name": "birth", "active": true, "detail": "", "loses": ""},
+        {"name": "socket-families", "active": false, "detail": "no bpf LSM", "loses": "packet sockets"}]})"},
+                                       {"features"});
+    CHECK(run.code == 0);
+    CHECK(run.out ==
+          "kernel 6.1.0\n\nbirth            yes\nsocket-families  NO\n                 no bpf LSM\n"
+          "                 lost: packet sockets\n");
+}
