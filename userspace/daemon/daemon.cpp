@@ -172,7 +172,10 @@ class Daemon {
             if (path.starts_with('/')) // else its beginning was cut off: inotify tells
                 enforcer_->look_at(path);
         }
-        events_.add(meter_->event(record));
+        // The kernel tells of every cgroup's end; those that were no containers are nobody's business.
+        const bool end = record.kind == abi::PS_EVENT_DYING || record.kind == abi::PS_EVENT_RELEASED;
+        if (!end || enforcer_->containers().contains(record.cgroup_id))
+            events_.add(meter_->event(record));
     }
 
     void note_lost_events()

@@ -29,7 +29,10 @@ Event from_record(const abi::ps_event &record, std::chrono::nanoseconds monotoni
     event.length = record.length;
     const auto *name = reinterpret_cast<const char *>(record.name);
     const std::string_view text(name, std::min<std::size_t>(record.name_length, sizeof record.name));
-    event.name = record.kind == abi::PS_EVENT_DENIED ? forward_name(text) : std::string(text);
+    if (record.kind == abi::PS_EVENT_DENIED)
+        event.name = forward_name(text);
+    else if (record.kind == abi::PS_EVENT_BORN)
+        event.name = text;
     return event;
 }
 
