@@ -49,7 +49,9 @@ std::string LibbpfLog::tail() const {
     std::string out, previous;
     for (std::size_t at = 0; at < said.size() && out.size() < 400;) {
         const std::size_t end = said.find('\n', at);
-        const std::string line = said.substr(at, end - at);
+        std::string line = said.substr(at, end - at);
+        if (starts(line, "libbpf: "))
+            line.erase(0, 8);
         at = end == std::string::npos ? said.size() : end + 1;
         if (line.find("-- END PROG LOAD LOG") != std::string::npos)
             out += (out.empty() ? "" : "; ") + previous;
