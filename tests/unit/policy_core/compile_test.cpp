@@ -61,7 +61,7 @@ TEST_CASE("a name that says what its cover says is left out") {
     CHECK(image.names[0].match.rule == rule_id("p", "no"));
 }
 
-TEST_CASE("search suffixes follow allowed and denied names; what grows over 253 octets is left out") {
+TEST_CASE("search suffixes follow allowed and denied names, and what grows over 253 octets is left out") {
     Policy policy;
     policy.name = "p";
     const std::string fits(253 - 4, 'x');

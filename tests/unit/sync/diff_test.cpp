@@ -52,7 +52,7 @@ Way way(const policy::Policy &from, const policy::Policy &to) {
 
 } // namespace
 
-TEST_CASE("only allows added loosens; only taken away tightens; both is mixed") {
+TEST_CASE("only allows added loosens; only taken away tightens, and both is mixed") {
     const policy::Policy from = base_policy();
     policy::Policy to = from;
     SECTION("nothing") { CHECK(way(from, to) == Way::none); }
