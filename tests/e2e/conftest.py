@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "lab"))
+from daemon import build_directory  # noqa: E402
 from lab import Lab  # noqa: E402
 from observe import Counters, events, until  # noqa: E402
 
@@ -15,6 +16,8 @@ from observe import Counters, events, until  # noqa: E402
 def lab():
     if os.geteuid() != 0:
         pytest.exit("the end-to-end tests make cgroups and network namespaces: run them as root", 1)
+    if not (build_directory() / "userspace/daemon/penstockd").exists():
+        pytest.exit(f"penstockd is not built in {build_directory()} (./dev build, or set PENSTOCK_BUILD)", 1)
     with Lab() as made:
         yield made
 
