@@ -28,6 +28,13 @@ const kernel::Feature *find(const kernel::Features &features, std::string_view n
     return nullptr;
 }
 
+std::string text_of(const kernel::Features &features) {
+    std::string all;
+    for (const auto &feature : features)
+        all += feature.name + " " + text(feature.state) + " " + feature.detail + "\n";
+    return all;
+}
+
 } // namespace
 
 TEST_CASE("a gate pins its links and maps, and says what works") {
@@ -40,10 +47,12 @@ TEST_CASE("a gate pins its links and maps, and says what works") {
     CHECK(gate->root_level() == own.level(own.root));
 
     const auto links = names_in(own.bpffs / "links");
-    for (const char *name : {"ps_egress", "ps_ingress", "ps_connect4", "ps_connect6", "ps_sendmsg4", "ps_sendmsg6"})
+    for (const char *name :
+         {"ps_egress", "ps_ingress", "ps_connect4", "ps_connect6", "ps_sendmsg4", "ps_sendmsg6"})
         CHECK(links.count(name) == 1);
     const auto maps = names_in(own.bpffs / "maps");
-    for (const char *name : {"gate", "slots", "free_slots", "containers", "names", "counters", "events", "sockets"})
+    for (const char *name :
+         {"gate", "slots", "free_slots", "containers", "names", "counters", "events", "sockets"})
         CHECK(maps.count(name) == 1);
 
     for (const char *name : {"packet-gate", "early-errors", "raw-sockets"}) {
@@ -63,6 +72,7 @@ TEST_CASE("a second gate adopts rows, slots and the seed, and replaces programs 
     const std::uint64_t id = cgroup_id(child).value();
     std::uint64_t seed = 0;
     sync::Row row;
+    std::string features;
     {
         auto gate = kernel::Gate::open(own.options());
         REQUIRE(gate);
@@ -71,6 +81,7 @@ TEST_CASE("a second gate adopts rows, slots and the seed, and replaces programs 
         REQUIRE(made);
         row = *made;
         seed = gate->maps().gate.read().hash_seed;
+        features = text_of(gate->features());
     }
     const auto links = names_in(own.bpffs / "links");
     auto gate = kernel::Gate::open(own.options());
@@ -87,6 +98,7 @@ TEST_CASE("a second gate adopts rows, slots and the seed, and replaces programs 
     CHECK((*found)->serial == row.serial);
     CHECK((*found)->binding == PS_BINDING(7, 99));
     CHECK(names_in(own.bpffs / "links") == links);
+    CHECK(text_of(gate->features()) == features);
 }
 
 TEST_CASE("another gate root under the same pins is refused and nothing changes") {
@@ -103,10 +115,18 @@ TEST_CASE("another gate root under the same pins is refused and nothing changes"
 TEST_CASE("bad options give one error each and pin nothing") {
     OwnCgroup own;
     auto options = own.options();
-    SECTION("a gate root that is not there") { options.gate_root = own.root / "missing"; }
-    SECTION("a gate root outside the cgroup tree") { options.gate_root = "/tmp"; }
-    SECTION("a map that is not there") { options.max_entries["nonsense"] = 7; }
-    SECTION("a cap that is no power of two") { options.learned_per_slot = 1000; }
+    SECTION("a gate root that is not there") {
+        options.gate_root = own.root / "missing";
+    }
+    SECTION("a gate root outside the cgroup tree") {
+        options.gate_root = "/tmp";
+    }
+    SECTION("a map that is not there") {
+        options.max_entries["nonsense"] = 7;
+    }
+    SECTION("a cap that is no power of two") {
+        options.learned_per_slot = 1000;
+    }
     const auto gate = kernel::Gate::open(options);
     REQUIRE_FALSE(gate);
     CHECK_FALSE(gate.error().message.empty());

@@ -28,7 +28,8 @@ class OwnCgroup {
     OwnCgroup(const OwnCgroup &) = delete;
     OwnCgroup &operator=(const OwnCgroup &) = delete;
     ~OwnCgroup() {
-        static_cast<void>(kernel::detach_all(bpffs)); // the test says what it expects of it; this is only the broom
+        static_cast<void>(
+            kernel::detach_all(bpffs)); // the test says what it expects of it; this is only the broom
         remove_tree(root);
     }
 
@@ -42,7 +43,9 @@ class OwnCgroup {
         std::filesystem::create_directory(root / name);
         return root / name;
     }
-    std::uint32_t level(const std::filesystem::path &path) const { return cgroup_level(mount_, path).value(); }
+    std::uint32_t level(const std::filesystem::path &path) const {
+        return cgroup_level(mount_, path).value();
+    }
 
     std::filesystem::path root, bpffs;
 

@@ -71,7 +71,8 @@ bool has_name(const kernel::Maps &maps, std::uint16_t id, const std::string &nam
 std::vector<std::string> many(std::size_t n) {
     std::vector<std::string> domains;
     for (std::size_t i = 0; i < n; i++)
-        domains.push_back("host-" + std::to_string(i * 7919 % 1000003) + ".service.example-" + std::to_string(i % 977) + ".com");
+        domains.push_back("host-" + std::to_string(i * 7919 % 1000003) + ".service.example-" +
+                          std::to_string(i % 977) + ".com");
     return domains;
 }
 
@@ -169,10 +170,22 @@ TEST_CASE("a full map refuses the policy, names the map, and leaves the old poli
     OwnCgroup own;
     auto options = own.options();
     std::string map;
-    SECTION("names") { map = "names"; options.max_entries[map] = 12; }
-    SECTION("resolvers") { map = "resolvers"; options.max_entries[map] = 1; }
-    SECTION("cidrs4") { map = "cidrs4"; options.max_entries[map] = 1; }
-    SECTION("ports") { map = "ports"; options.max_entries[map] = 2; }
+    SECTION("names") {
+        map = "names";
+        options.max_entries[map] = 12;
+    }
+    SECTION("resolvers") {
+        map = "resolvers";
+        options.max_entries[map] = 1;
+    }
+    SECTION("cidrs4") {
+        map = "cidrs4";
+        options.max_entries[map] = 1;
+    }
+    SECTION("ports") {
+        map = "ports";
+        options.max_entries[map] = 2;
+    }
     INFO("map " << map);
     auto gate = kernel::Gate::open(options);
     REQUIRE(gate);
@@ -210,7 +223,8 @@ TEST_CASE("one domain more or less is written in place and rebinds the slots") {
     REQUIRE(row);
 
     auto before = writer->entries_written();
-    const auto more = writer->change(*first, image_of(agents({"a.example.com", "b.example.com", "c.example.com"})));
+    const auto more =
+        writer->change(*first, image_of(agents({"a.example.com", "b.example.com", "c.example.com"})));
     REQUIRE(more);
     CHECK(more->id == first->id);
     CHECK(more->generation > first->generation);
@@ -245,8 +259,9 @@ TEST_CASE("an in-place change that does not fit is undone") {
     const auto first = writer->put(image);
     REQUIRE(first);
     const Counts before = count(gate->maps());
-    const auto refused = writer->change(
-        *first, image_of(agents({"a.example.com", "b.example.com", "c.example.com", "d.example.com", "e.example.com"})));
+    const auto refused =
+        writer->change(*first, image_of(agents({"a.example.com", "b.example.com", "c.example.com",
+                                                "d.example.com", "e.example.com"})));
     REQUIRE_FALSE(refused);
     CHECK(count(gate->maps()) == before);
     CHECK(writer->find(image->settings.content_hash) == *first);

@@ -61,7 +61,8 @@ TEST_CASE("a row is made once, and the second try finds the first") {
     CHECK_FALSE(rows.make(id, abi::PS_LEVELS, 0, 0));
 }
 
-TEST_CASE("a container removed and released gives its slot back, clean, and the next tenant has another serial") {
+TEST_CASE(
+    "a container removed and released gives its slot back, clean, and the next tenant has another serial") {
     OwnCgroup own;
     auto gate = kernel::Gate::open(own.options());
     REQUIRE(gate);

@@ -25,7 +25,8 @@ std::string unescape(std::string_view text) {
     std::string out;
     for (std::size_t i = 0; i < text.size(); i++) {
         if (text[i] == '\\' && i + 3 < text.size()) {
-            out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+            out +=
+                static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
             i += 3;
         } else {
             out += text[i];
@@ -71,7 +72,8 @@ Result<std::filesystem::path> cgroup_mount() {
     if (!id)
         return id.error();
     if (*id != root_cgroup_id)
-        return fault(mount->string() + " shows only a cgroup namespace's part of the tree; the host's is needed");
+        return fault(mount->string() +
+                     " shows only a cgroup namespace's part of the tree; the host's is needed");
     return *mount;
 }
 
@@ -84,7 +86,8 @@ Result<std::uint64_t> cgroup_id(const std::filesystem::path &directory) {
     return static_cast<std::uint64_t>(status.st_ino);
 }
 
-Result<std::uint32_t> cgroup_level(const std::filesystem::path &mount, const std::filesystem::path &directory) {
+Result<std::uint32_t> cgroup_level(const std::filesystem::path &mount,
+                                   const std::filesystem::path &directory) {
     const auto below = directory.lexically_normal().lexically_relative(mount.lexically_normal());
     if (below.empty() || *below.begin() == "..")
         return fault(directory.string() + " is not below the cgroup mount " + mount.string());

@@ -22,6 +22,7 @@ Result<std::filesystem::path> cgroup_mount();
 Result<std::uint64_t> cgroup_id(const std::filesystem::path &directory);
 
 // The kernel's level of a cgroup: how many names stand between the mount (0) and it. Both paths absolute.
-Result<std::uint32_t> cgroup_level(const std::filesystem::path &mount, const std::filesystem::path &directory);
+Result<std::uint32_t> cgroup_level(const std::filesystem::path &mount,
+                                   const std::filesystem::path &directory);
 
 } // namespace penstock

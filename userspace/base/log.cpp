@@ -15,7 +15,8 @@ namespace {
 constexpr std::array<std::string_view, 4> level_names{"debug", "info", "warning", "error"};
 
 spdlog::level::level_enum spdlog_level(LogLevel level) {
-    constexpr std::array levels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn, spdlog::level::err};
+    constexpr std::array levels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
+                                spdlog::level::err};
     return levels[static_cast<std::size_t>(level)];
 }
 
@@ -38,7 +39,8 @@ std::string escape(std::string_view text) {
 }
 
 bool is_plain(std::string_view value) {
-    return !value.empty() && value.find_first_of(" \"\\=") == std::string_view::npos && escape(value) == value;
+    return !value.empty() && value.find_first_of(" \"\\=") == std::string_view::npos &&
+           escape(value) == value;
 }
 
 } // namespace
@@ -63,10 +65,18 @@ std::string format_log_line(LogFormat format, LogLevel level, std::string_view t
     const std::string_view name = level_names[static_cast<std::size_t>(level)];
     std::string line;
     if (format == LogFormat::json) {
-        line.append("{\"time\":\"").append(time).append("\",\"level\":\"").append(name).append("\",\"message\":\"");
+        line.append("{\"time\":\"")
+            .append(time)
+            .append("\",\"level\":\"")
+            .append(name)
+            .append("\",\"message\":\"");
         line.append(escape(message)).append("\"");
         for (const LogField &field : fields)
-            line.append(",\"").append(escape(field.name)).append("\":\"").append(escape(field.value)).append("\"");
+            line.append(",\"")
+                .append(escape(field.name))
+                .append("\":\"")
+                .append(escape(field.value))
+                .append("\"");
         return line + "}";
     }
     line.append(time).append(" ").append(name).append(": ").append(escape(message));

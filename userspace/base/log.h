@@ -32,10 +32,18 @@ class Log {
 
     // `message` is one sentence that does not vary; what varies are fields.
     void write(LogLevel, std::string_view message, LogFields fields = {}) const;
-    void debug(std::string_view message, LogFields fields = {}) const { write(LogLevel::debug, message, fields); }
-    void info(std::string_view message, LogFields fields = {}) const { write(LogLevel::info, message, fields); }
-    void warning(std::string_view message, LogFields fields = {}) const { write(LogLevel::warning, message, fields); }
-    void error(std::string_view message, LogFields fields = {}) const { write(LogLevel::error, message, fields); }
+    void debug(std::string_view message, LogFields fields = {}) const {
+        write(LogLevel::debug, message, fields);
+    }
+    void info(std::string_view message, LogFields fields = {}) const {
+        write(LogLevel::info, message, fields);
+    }
+    void warning(std::string_view message, LogFields fields = {}) const {
+        write(LogLevel::warning, message, fields);
+    }
+    void error(std::string_view message, LogFields fields = {}) const {
+        write(LogLevel::error, message, fields);
+    }
 
   private:
     struct Sink;

@@ -40,7 +40,7 @@ Result<void> attach_new(bpf_program *program, const AttachPoint &point, const st
 // Raw tracepoints: their links cannot change programs. For a moment both run; birth.bpf.c bears that.
 Result<void> attach_over(bpf_program *program, const AttachPoint &point, const std::filesystem::path &pin) {
     const std::filesystem::path beside = pin.string() + "_new"; // bpffs refuses dots in names
-    ::unlink(beside.c_str()); // of a daemon that died here
+    ::unlink(beside.c_str());                                   // of a daemon that died here
     if (const auto attached = attach_new(program, point, beside); !attached)
         return attached;
     if (::rename(beside.c_str(), pin.c_str()) != 0)
@@ -59,7 +59,8 @@ Result<std::uint64_t> cgroup_of(int link_fd, const std::filesystem::path &pin) {
 }
 
 // False: the link is dead (its cgroup was removed), attach anew.
-Result<bool> update(int link_fd, bpf_program *program, const AttachPoint &point, const std::filesystem::path &pin) {
+Result<bool> update(int link_fd, bpf_program *program, const AttachPoint &point,
+                    const std::filesystem::path &pin) {
     const auto cgroup = cgroup_of(link_fd, pin);
     if (!cgroup)
         return cgroup.error();

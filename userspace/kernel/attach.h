@@ -13,9 +13,9 @@ struct bpf_program;
 namespace penstock::kernel {
 
 struct AttachPoint {
-    int root_fd = -1;             // the gate root's directory
+    int root_fd = -1; // the gate root's directory
     std::uint64_t root_id = 0;
-    std::filesystem::path links;  // folder of pins
+    std::filesystem::path links; // folder of pins
 };
 
 // The link is pinned as links/<program name>.

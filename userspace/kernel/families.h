@@ -18,7 +18,8 @@ struct Family {
 
 inline constexpr std::array<Family, 2> optional_families{{
     {BPF_PROG_TYPE_LSM, "socket-families",
-     "packet sockets and other families that no IP hook sees are not refused: take CAP_NET_RAW from containers"},
+     "packet sockets and other families that no IP hook sees are not refused: take CAP_NET_RAW from "
+     "containers"},
     {BPF_PROG_TYPE_RAW_TRACEPOINT, "birth",
      "no birth verdict: what a container sends before the daemon has seen it is not judged"},
 }};

@@ -9,7 +9,7 @@ namespace penstock::kernel {
 
 struct Feature {
     enum class State { on, degraded, off };
-    std::string name;   // stable: "packet-gate", "early-errors", ...
+    std::string name; // stable: "packet-gate", "early-errors", ...
     State state = State::on;
     std::string detail; // what is lost and why; empty where nothing is
 };

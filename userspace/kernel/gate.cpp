@@ -10,9 +10,9 @@
 #include "userspace/kernel/load.h"
 #include "userspace/kernel/lsm_list.h"
 
+#include <bit>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <bit>
 #include <cerrno>
 #include <fcntl.h>
 #include <set>
@@ -40,7 +40,8 @@ RawMap Gate::Parts::raw(const char *name) const {
     const bpf_map *map = ::bpf_object__find_map_by_name(loaded.object, name);
     if (!map)
         throw std::logic_error(std::string("the BPF object has no map ") + name);
-    return {::bpf_map__fd(map), name, ::bpf_map__key_size(map), ::bpf_map__value_size(map), ::bpf_map__max_entries(map)};
+    return {::bpf_map__fd(map), name, ::bpf_map__key_size(map), ::bpf_map__value_size(map),
+            ::bpf_map__max_entries(map)};
 }
 
 Result<MappedArray> Gate::Parts::mapped(const char *name) const {

@@ -15,10 +15,10 @@
 namespace penstock::kernel {
 
 struct GateOptions {
-    std::filesystem::path gate_root;                        // a directory of the cgroup v2 mount
-    std::filesystem::path bpffs = "/sys/fs/bpf/penstock";   // pins go to its maps/ and links/
-    std::map<std::string, std::uint32_t> max_entries;       // by map name (bpf/lib/maps.h); for new maps only
-    std::uint32_t learned_per_slot = 1024;                  // caps of one container; a power of two each
+    std::filesystem::path gate_root;                      // a directory of the cgroup v2 mount
+    std::filesystem::path bpffs = "/sys/fs/bpf/penstock"; // pins go to its maps/ and links/
+    std::map<std::string, std::uint32_t> max_entries;     // by map name (bpf/lib/maps.h); for new maps only
+    std::uint32_t learned_per_slot = 1024;                // caps of one container; a power of two each
     std::uint32_t queries_per_slot = 256;
     std::uint32_t udp_peers_per_slot = 512;
     std::uint32_t domains_per_slot = 1024;
@@ -36,8 +36,8 @@ class Gate {
     const Maps &maps() const;
     const Features &features() const;
     Result<EventRing> open_events() const;
-    bool adopted() const;               // the maps were there before
-    std::uint64_t root_id() const;      // cgroup id of the gate root
+    bool adopted() const;          // the maps were there before
+    std::uint64_t root_id() const; // cgroup id of the gate root
     std::uint32_t root_level() const;
 
   private:

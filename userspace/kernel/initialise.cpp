@@ -62,13 +62,15 @@ Result<void> write_fixed_policies(const Map<Id, abi::ps_policy> &policies) {
 
 } // namespace
 
-Result<bool> initialise(Maps &maps, const GateOptions &options, std::uint64_t root_id, std::uint32_t root_level) {
+Result<bool> initialise(Maps &maps, const GateOptions &options, std::uint64_t root_id,
+                        std::uint32_t root_level) {
     abi::ps_gate gate = caps_of(options);
     const abi::ps_gate there = maps.gate.read();
     if (there.abi_version != 0) {
         if (there.root_id != root_id)
-            return fault("the pinned maps belong to the gate root with cgroup id " + std::to_string(there.root_id) +
-                         ", not to id " + std::to_string(root_id) + ": use the old gate root, or detach all first");
+            return fault("the pinned maps belong to the gate root with cgroup id " +
+                         std::to_string(there.root_id) + ", not to id " + std::to_string(root_id) +
+                         ": use the old gate root, or detach all first");
         maps.gate.set_caps(gate);
         return true;
     }

@@ -20,7 +20,8 @@ void CloseSkeleton::operator()(penstock_bpf *skeleton) const {
 namespace {
 
 std::string other_layout(const std::filesystem::path &pin) {
-    return "pinned map " + pin.string() + " has another layout than this version's: detach all first (this takes "
+    return "pinned map " + pin.string() +
+           " has another layout than this version's: detach all first (this takes "
            "enforcement off until the next start)";
 }
 
@@ -44,8 +45,9 @@ Result<void> check_abi(int gate_map, const std::filesystem::path &pin) {
     if (::bpf_map_lookup_elem(gate_map, &zero, &gate) != 0)
         return system_error("read pinned map " + pin.string(), errno);
     if (gate.abi_version != 0 && gate.abi_version != abi::PS_ABI_VERSION) // 0: made, and its maker died
-        return fault("pinned maps are of ABI version " + std::to_string(gate.abi_version) + ", this is version " +
-                     std::to_string(abi::PS_ABI_VERSION) + ": detach all first (" + pin.string() + ")");
+        return fault("pinned maps are of ABI version " + std::to_string(gate.abi_version) +
+                     ", this is version " + std::to_string(abi::PS_ABI_VERSION) + ": detach all first (" +
+                     pin.string() + ")");
     return {};
 }
 
@@ -70,7 +72,8 @@ Result<void> prepare_map(bpf_map *map, const GateOptions &options, const std::fi
     return {};
 }
 
-Result<void> prepare_maps(bpf_object *object, const GateOptions &options, const std::filesystem::path &folder) {
+Result<void> prepare_maps(bpf_object *object, const GateOptions &options,
+                          const std::filesystem::path &folder) {
     for (const auto &[name, size] : options.max_entries)
         if (!::bpf_object__find_map_by_name(object, name.c_str()))
             return Error{"there is no map '" + name + "' to size", EINVAL};
@@ -93,7 +96,8 @@ bool is_skipped(const bpf_program *program, const Skipped &skipped) {
     return false;
 }
 
-Result<LoadedObject> try_to_load(const GateOptions &options, const std::filesystem::path &map_pins, Skipped skipped) {
+Result<LoadedObject> try_to_load(const GateOptions &options, const std::filesystem::path &map_pins,
+                                 Skipped skipped) {
     const LibbpfLog log;
     LoadedObject loaded;
     loaded.skeleton.reset(::penstock_bpf__open());

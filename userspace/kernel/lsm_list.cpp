@@ -12,7 +12,8 @@ void judge_lsm(Feature &feature) {
     std::string module;
     if (!file) {
         feature.state = Feature::State::degraded;
-        feature.detail = "attached, but securityfs is not mounted, so whether \"bpf\" is an active security module is not known";
+        feature.detail = "attached, but securityfs is not mounted, so whether \"bpf\" is an active security "
+                         "module is not known";
         return;
     }
     while (std::getline(file, module, ','))

@@ -31,7 +31,8 @@ template <class Key, class Value> class Map : private RawMap {
     Result<bool> erase(const Key &key) const { return RawMap::erase(&key); }
 
     // `keys` and `values` go together. After an error the first `done` of them are in the map.
-    Result<void> update_all(std::span<const Key> keys, std::span<const Value> values, std::uint32_t &done) const {
+    Result<void> update_all(std::span<const Key> keys, std::span<const Value> values,
+                            std::uint32_t &done) const {
         return RawMap::update_all(keys.data(), values.data(), static_cast<std::uint32_t>(keys.size()), done);
     }
 
@@ -52,7 +53,8 @@ class CounterMap : private RawMap {
 
     Result<std::optional<abi::ps_counter>> lookup(const abi::ps_counter_key &) const;
     Result<bool> erase(const abi::ps_counter_key &key) const { return RawMap::erase(&key); }
-    Result<void> for_each(const std::function<void(const abi::ps_counter_key &, const abi::ps_counter &)> &) const;
+    Result<void>
+    for_each(const std::function<void(const abi::ps_counter_key &, const abi::ps_counter &)> &) const;
 
   private:
     std::size_t cpus_ = 0;
@@ -117,7 +119,7 @@ class GateElement {
     abi::ps_gate read() const;
     void add_level(std::uint32_t level); // rows stand at this level
     std::uint32_t take_serial();
-    void set_caps(const abi::ps_gate &); // the four *_per_slot
+    void set_caps(const abi::ps_gate &);   // the four *_per_slot
     void initialise(const abi::ps_gate &); // abi_version last
 
   private:

@@ -26,7 +26,9 @@ Result<bool> RawMap::lookup(const void *key, void *value) const {
 }
 
 Result<void> RawMap::update(const void *key, const void *value, Write how) const {
-    const std::uint64_t flags = how == Write::any ? BPF_ANY : how == Write::only_new ? BPF_NOEXIST : BPF_EXIST;
+    const std::uint64_t flags = how == Write::any        ? BPF_ANY
+                                : how == Write::only_new ? BPF_NOEXIST
+                                                         : BPF_EXIST;
     if (::bpf_map_update_elem(fd_, key, value, flags) == 0)
         return {};
     const int number = errno;
@@ -45,7 +47,8 @@ Result<bool> RawMap::erase(const void *key) const {
 
 // In batches where the kernel has them for this map; what a batch could not write is tried once more on its own, for
 // its own error or because there are no batches.
-Result<void> RawMap::update_all(const void *keys, const void *values, std::uint32_t count, std::uint32_t &done) const {
+Result<void> RawMap::update_all(const void *keys, const void *values, std::uint32_t count,
+                                std::uint32_t &done) const {
     const auto *key = static_cast<const std::byte *>(keys);
     const auto *value = static_cast<const std::byte *>(values);
     done = 0;
@@ -79,8 +82,8 @@ Result<void> RawMap::for_each(const std::function<void(const void *, const void 
         values.resize(room * value_size_);
         std::uint32_t n = room;
         LIBBPF_OPTS(bpf_map_batch_opts, options);
-        const int failure = ::bpf_map_lookup_batch(fd_, first ? nullptr : cursor.data(), next.data(), keys.data(),
-                                                   values.data(), &n, &options);
+        const int failure = ::bpf_map_lookup_batch(fd_, first ? nullptr : cursor.data(), next.data(),
+                                                   keys.data(), values.data(), &n, &options);
         const int number = failure ? errno : 0;
         if (number == ENOSPC && room < std::max(max_entries_, 1U)) { // one hash bucket holds more than `room`
             room = std::min(room * 4, std::max(max_entries_, 1U));

@@ -16,7 +16,8 @@ class RawMap {
   public:
     RawMap() = default;
     RawMap(int fd, std::string name, std::size_t key_size, std::size_t value_size, std::uint32_t max_entries)
-        : fd_(fd), name_(std::move(name)), key_size_(key_size), value_size_(value_size), max_entries_(max_entries) {}
+        : fd_(fd), name_(std::move(name)), key_size_(key_size), value_size_(value_size),
+          max_entries_(max_entries) {}
 
     enum class Write { any, only_new, only_existing };
 
@@ -25,13 +26,14 @@ class RawMap {
 
     Result<bool> lookup(const void *key, void *value) const; // false: no such key
     Result<void> update(const void *key, const void *value, Write = Write::any) const;
-    Result<bool> erase(const void *key) const;               // false: there was none
+    Result<bool> erase(const void *key) const; // false: there was none
     // All or, with an error, the first `done`.
-    Result<void> update_all(const void *keys, const void *values, std::uint32_t count, std::uint32_t &done) const;
+    Result<void> update_all(const void *keys, const void *values, std::uint32_t count,
+                            std::uint32_t &done) const;
     Result<void> for_each(const std::function<void(const void *key, const void *value)> &) const;
     // Stack and queue maps.
     Result<void> push(const void *value) const;
-    Result<bool> pop(void *value) const;                     // false: empty
+    Result<bool> pop(void *value) const; // false: empty
 
   protected:
     Error failed(const char *what, int number) const;

@@ -30,16 +30,19 @@ int compare(const CidrEntry &a, const CidrEntry &b) {
         return a.cidr.length > b.cidr.length ? -1 : 1;
     if (a.cidr.address.is_v4() != b.cidr.address.is_v4())
         return b.cidr.address.is_v4() ? -1 : 1;
-    return std::memcmp(a.cidr.address.octets.data(), b.cidr.address.octets.data(), a.cidr.address.octets.size());
+    return std::memcmp(a.cidr.address.octets.data(), b.cidr.address.octets.data(),
+                       a.cidr.address.octets.size());
 }
 
 bool equal(const abi::ps_match &a, const abi::ps_match &b) {
-    return a.rule_set == b.rule_set && a.private_set == b.private_set && a.rule == b.rule && a.verdict == b.verdict;
+    return a.rule_set == b.rule_set && a.private_set == b.private_set && a.rule == b.rule &&
+           a.verdict == b.verdict;
 }
 
 template <class Entry> const Entry *find(const std::vector<Entry> &entries, const Entry &key) {
     const auto [first, last] =
-        std::equal_range(entries.begin(), entries.end(), key, [](const Entry &a, const Entry &b) { return compare(a, b) < 0; });
+        std::equal_range(entries.begin(), entries.end(), key,
+                         [](const Entry &a, const Entry &b) { return compare(a, b) < 0; });
     return first == last ? nullptr : &*first;
 }
 
@@ -83,8 +86,8 @@ class Comparer {
     Comparer(const Image &from, const Image &to) : from_(from), to_(to) {}
 
     Way match(const abi::ps_match &from, const abi::ps_match &to) {
-        return join(way_of(from.verdict, to.verdict), join(rule_sets(from.rule_set, to.rule_set),
-                                                            rule_sets(from.private_set, to.private_set)));
+        return join(way_of(from.verdict, to.verdict),
+                    join(rule_sets(from.rule_set, to.rule_set), rule_sets(from.private_set, to.private_set)));
     }
 
   private:
@@ -103,7 +106,8 @@ class Comparer {
             way = join(way, way_of(verdict(from_, from, protocol, port), verdict(to_, to, protocol, port)));
         return known->second = way;
     }
-    static void collect(const Image &image, std::uint64_t set, std::set<std::pair<std::uint8_t, std::uint32_t>> &starts) {
+    static void collect(const Image &image, std::uint64_t set,
+                        std::set<std::pair<std::uint8_t, std::uint32_t>> &starts) {
         const auto entries = image.rule_sets.find(set);
         if (entries == image.rule_sets.end())
             return;
@@ -114,7 +118,8 @@ class Comparer {
                 starts.insert({entry.protocol, end});
         }
     }
-    static std::uint8_t verdict(const Image &image, std::uint64_t set, std::uint8_t protocol, std::uint32_t port) {
+    static std::uint8_t verdict(const Image &image, std::uint64_t set, std::uint8_t protocol,
+                                std::uint32_t port) {
         const auto rule = policy::find_port(image, set, protocol, static_cast<std::uint16_t>(port));
         return rule ? rule->verdict : static_cast<std::uint8_t>(abi::PS_NONE);
     }
@@ -146,8 +151,9 @@ bool merge(const std::vector<Entry> &from, const std::vector<Entry> &to, std::si
 }
 
 bool same_settings(const abi::ps_policy &a, const abi::ps_policy &b) {
-    return a.min_ttl_s == b.min_ttl_s && a.mode == b.mode && a.inbound == b.inbound && a.loopback == b.loopback &&
-           a.resolvers_any == b.resolvers_any && a.default_reason == b.default_reason;
+    return a.min_ttl_s == b.min_ttl_s && a.mode == b.mode && a.inbound == b.inbound &&
+           a.loopback == b.loopback && a.resolvers_any == b.resolvers_any &&
+           a.default_reason == b.default_reason;
 }
 
 } // namespace
@@ -159,8 +165,8 @@ Way join(Way a, Way b) {
 }
 
 std::size_t Difference::size() const {
-    return set_names.size() + drop_names.size() + set_cidrs.size() + drop_cidrs.size() + add_resolvers.size() +
-           drop_resolvers.size();
+    return set_names.size() + drop_names.size() + set_cidrs.size() + drop_cidrs.size() +
+           add_resolvers.size() + drop_resolvers.size();
 }
 
 Difference diff(const Image &from, const Image &to, std::size_t limit) {
@@ -171,10 +177,10 @@ Difference diff(const Image &from, const Image &to, std::size_t limit) {
         result.way = Way::mixed;
         return result;
     }
-    std::set_difference(to.resolvers.begin(), to.resolvers.end(), from.resolvers.begin(), from.resolvers.end(),
-                        std::back_inserter(result.add_resolvers));
-    std::set_difference(from.resolvers.begin(), from.resolvers.end(), to.resolvers.begin(), to.resolvers.end(),
-                        std::back_inserter(result.drop_resolvers));
+    std::set_difference(to.resolvers.begin(), to.resolvers.end(), from.resolvers.begin(),
+                        from.resolvers.end(), std::back_inserter(result.add_resolvers));
+    std::set_difference(from.resolvers.begin(), from.resolvers.end(), to.resolvers.begin(),
+                        to.resolvers.end(), std::back_inserter(result.drop_resolvers));
     Comparer comparer(from, to);
     const auto add_ways = [&](const auto &entries) {
         for (const auto *entry : entries)

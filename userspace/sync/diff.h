@@ -20,7 +20,7 @@ enum class Way { none, loosens, tightens, mixed };
 Way join(Way, Way);
 
 struct Difference {
-    std::vector<const policy::NameEntry *> set_names, drop_names;       // of `to`, of `from`
+    std::vector<const policy::NameEntry *> set_names, drop_names; // of `to`, of `from`
     std::vector<const policy::CidrEntry *> set_cidrs, drop_cidrs;
     std::vector<policy::Address> add_resolvers, drop_resolvers;
     Way way = Way::none;

@@ -62,8 +62,8 @@ Result<PolicyHandle> PolicyWriter::write_in_place(Known &known, ImagePtr to, con
 
 // Rule sets before what names them; additions most specific first; removals last, least specific first. Only additions can fail
 // for want of room: then they are undone.
-Result<void> PolicyWriter::write_difference(std::uint16_t id, const policy::Image &from, const policy::Image &to,
-                                            const Difference &difference) {
+Result<void> PolicyWriter::write_difference(std::uint16_t id, const policy::Image &from,
+                                            const policy::Image &to, const Difference &difference) {
     auto done = write_rule_sets(to);
     if (done)
         done = write_additions(id, difference);
@@ -118,7 +118,8 @@ void PolicyWriter::undo_additions(std::uint16_t id, const policy::Image &from, c
 }
 
 Result<void> PolicyWriter::write_removals(std::uint16_t id, const Difference &difference) {
-    written_ += difference.drop_names.size() + difference.drop_cidrs.size() + difference.drop_resolvers.size();
+    written_ +=
+        difference.drop_names.size() + difference.drop_cidrs.size() + difference.drop_resolvers.size();
     for (const policy::NameEntry *entry : difference.drop_names)
         if (const auto done = maps_->names.erase(name_key(id, entry->reversed)); !done)
             return done.error();

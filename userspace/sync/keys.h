@@ -11,7 +11,7 @@
 namespace penstock::sync {
 
 abi::ps_name_key name_key(std::uint16_t policy, std::string_view reversed);
-bool is_v4(const policy::Cidr &);                                                // goes to cidrs4
+bool is_v4(const policy::Cidr &); // goes to cidrs4
 abi::ps_cidr4_key cidr4_key(std::uint16_t policy, const policy::Cidr &);
 abi::ps_cidr6_key cidr6_key(std::uint16_t policy, const policy::Cidr &);
 abi::ps_port_key port_key(std::uint64_t rule_set, const policy::PortEntry &);

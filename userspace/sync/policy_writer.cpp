@@ -94,8 +94,8 @@ Result<PolicyHandle> PolicyWriter::put(ImagePtr image) {
 // Takes a free id and a fresh generation and notes in the kernel that keys will come.
 Result<PolicyHandle> PolicyWriter::begin() {
     const std::uint16_t first = abi::PS_POLICY_FIRST;
-    const std::uint16_t end = static_cast<std::uint16_t>(
-        std::min<std::uint32_t>(abi::PS_POLICIES, maps_->policies.max_entries()));
+    const std::uint16_t end =
+        static_cast<std::uint16_t>(std::min<std::uint32_t>(abi::PS_POLICIES, maps_->policies.max_entries()));
     std::uint16_t id = last_id_;
     for (std::uint32_t tried = first; tried <= end; tried++) {
         id = id + 1U < end ? static_cast<std::uint16_t>(id + 1) : first;

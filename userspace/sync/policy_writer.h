@@ -61,7 +61,7 @@ class PolicyWriter {
     Result<PolicyHandle> birth(std::uint16_t policy) const;
 
     std::optional<PolicyHandle> find(std::uint64_t content_hash) const;
-    ImagePtr image(std::uint16_t id) const;  // null: not put since open()
+    ImagePtr image(std::uint16_t id) const; // null: not put since open()
     std::uint64_t entries_written() const { return written_; }
 
   private:
@@ -84,7 +84,8 @@ class PolicyWriter {
     Result<void> erase_by_scan(const std::vector<std::uint16_t> &ids);
     Result<void> collect_rule_sets(const std::vector<std::uint16_t> &kept_unknown);
     Result<PolicyHandle> write_in_place(Known &, ImagePtr to, const Difference &);
-    Result<void> write_difference(std::uint16_t id, const policy::Image &from, const policy::Image &to, const Difference &);
+    Result<void> write_difference(std::uint16_t id, const policy::Image &from, const policy::Image &to,
+                                  const Difference &);
     Result<void> write_additions(std::uint16_t id, const Difference &);
     void undo_additions(std::uint16_t id, const policy::Image &from, const Difference &);
     Result<void> write_removals(std::uint16_t id, const Difference &);

@@ -33,7 +33,8 @@ template <class Key> Key key_in(const abi::ps_ring_entry &entry) {
 
 } // namespace
 
-Result<Row> Rows::make(std::uint64_t cgroup_id, std::uint32_t level, std::uint32_t row_flags, std::uint64_t binding) {
+Result<Row> Rows::make(std::uint64_t cgroup_id, std::uint32_t level, std::uint32_t row_flags,
+                       std::uint64_t binding) {
     if (level >= abi::PS_LEVELS)
         return Error{"cgroup at level " + std::to_string(level) + ": rows stand at levels 0 to " +
                          std::to_string(abi::PS_LEVELS - 1),
@@ -42,8 +43,7 @@ Result<Row> Rows::make(std::uint64_t cgroup_id, std::uint32_t level, std::uint32
     if (!free)
         return free.error();
     if (!*free)
-        return Error{"no free slot: all " + std::to_string(kernel::SlotTable::size()) + " are taken",
-                     ENOSPC};
+        return Error{"no free slot: all " + std::to_string(kernel::SlotTable::size()) + " are taken", ENOSPC};
     abi::ps_slot state{};
     state.binding = binding;
     state.cgroup_id = cgroup_id;
@@ -52,8 +52,8 @@ Result<Row> Rows::make(std::uint64_t cgroup_id, std::uint32_t level, std::uint32
     state.born_ns = monotonic_ns();
     maps_->slots.fill(**free, state);
     maps_->gate.add_level(level); // before the row: a row at a level no walk visits is none
-    const auto written =
-        maps_->containers.update(cgroup_id, {**free, row_flags}, decltype(maps_->containers)::Write::only_new);
+    const auto written = maps_->containers.update(cgroup_id, {**free, row_flags},
+                                                  decltype(maps_->containers)::Write::only_new);
     if (written) {
         Row row = row_of(**free, state);
         row.row_flags = row_flags;
@@ -155,10 +155,11 @@ Result<void> Rows::point_to_gone(const Row &row) {
 
 Result<std::vector<Counted>> Rows::counters(std::uint32_t slot) const {
     std::vector<Counted> counted;
-    const auto walked = maps_->counters.for_each([&](const abi::ps_counter_key &key, const abi::ps_counter &sum) {
-        if (key.slot == slot)
-            counted.push_back({key, sum});
-    });
+    const auto walked =
+        maps_->counters.for_each([&](const abi::ps_counter_key &key, const abi::ps_counter &sum) {
+            if (key.slot == slot)
+                counted.push_back({key, sum});
+        });
     if (!walked)
         return walked.error();
     return counted;
@@ -237,7 +238,8 @@ Result<void> Rows::clear_counters(std::uint32_t slot) {
 
 Result<std::size_t> Rows::release_lost() {
     const std::uint64_t now = monotonic_ns();
-    const std::vector<Row> used = slots_with(abi::PS_SLOT_USED); // before the rows: a row written meanwhile is seen
+    const std::vector<Row> used =
+        slots_with(abi::PS_SLOT_USED); // before the rows: a row written meanwhile is seen
     const auto rows = all();
     if (!rows)
         return rows.error();
@@ -246,7 +248,8 @@ Result<std::size_t> Rows::release_lost() {
         named.insert(row.slot);
     std::size_t lost = 0;
     for (const Row &row : used) {
-        if ((row.slot_flags & abi::PS_SLOT_RELEASED) || named.contains(row.slot) || row.born_ns + settle_ns > now)
+        if ((row.slot_flags & abi::PS_SLOT_RELEASED) || named.contains(row.slot) ||
+            row.born_ns + settle_ns > now)
             continue;
         maps_->slots.set_flags(row.slot, abi::PS_SLOT_RELEASED);
         lost++;

@@ -37,12 +37,14 @@ class Rows {
 
     // A row for the cgroup, bound from its first packet. If it has one already (the birth program was faster), that one,
     // with `row_flags` set and *its* binding: bind it then.
-    Result<Row> make(std::uint64_t cgroup_id, std::uint32_t level, std::uint32_t row_flags, std::uint64_t binding);
+    Result<Row> make(std::uint64_t cgroup_id, std::uint32_t level, std::uint32_t row_flags,
+                     std::uint64_t binding);
 
     Result<std::optional<Row>> find(std::uint64_t cgroup_id) const;
-    Result<std::vector<Row>> all() const;                  // every row of the containers map
-    std::vector<Row> slots_with(std::uint32_t flags) const; // slots that have all these flags (row_flags 0); no system call
-    Row at(std::uint32_t slot) const;                      // row_flags 0
+    Result<std::vector<Row>> all() const; // every row of the containers map
+    std::vector<Row>
+    slots_with(std::uint32_t flags) const; // slots that have all these flags (row_flags 0); no system call
+    Row at(std::uint32_t slot) const;      // row_flags 0
 
     // Takes a living cgroup's row away: its traffic is not ours any more. Its slot is RELEASED.
     Result<void> remove(std::uint64_t cgroup_id);

@@ -37,12 +37,14 @@ TEST_CASE("a descriptor is closed once, by its last owner") {
 }
 
 TEST_CASE("the cgroup mount is the one that shows the whole tree") {
-    const char *hybrid = "23 27 0:22 / /sys rw - sysfs sysfs rw\n"
-                         "31 23 0:30 / /sys/fs/cgroup rw shared:4 - tmpfs tmpfs rw\n"
-                         "40 31 0:37 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
-                         "41 31 0:38 / /sys/fs/cgroup/unified rw,nosuid shared:5 master:1 - cgroup2 cgroup2 rw\n";
+    const char *hybrid =
+        "23 27 0:22 / /sys rw - sysfs sysfs rw\n"
+        "31 23 0:30 / /sys/fs/cgroup rw shared:4 - tmpfs tmpfs rw\n"
+        "40 31 0:37 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
+        "41 31 0:38 / /sys/fs/cgroup/unified rw,nosuid shared:5 master:1 - cgroup2 cgroup2 rw\n";
     CHECK(find_cgroup_mount(hybrid) == "/sys/fs/cgroup/unified");
-    CHECK(find_cgroup_mount("41 31 0:38 /part /mnt/a rw - cgroup2 x rw\n42 31 0:38 / /mnt/b\\040c rw - cgroup2 x rw") ==
+    CHECK(find_cgroup_mount(
+              "41 31 0:38 /part /mnt/a rw - cgroup2 x rw\n42 31 0:38 / /mnt/b\\040c rw - cgroup2 x rw") ==
           "/mnt/b c");
     CHECK_FALSE(find_cgroup_mount("41 31 0:38 /part /mnt/a rw - cgroup2 x rw\n"));
     CHECK_FALSE(find_cgroup_mount(""));

@@ -55,7 +55,9 @@ Way way(const policy::Policy &from, const policy::Policy &to) {
 TEST_CASE("only allows added loosens; only taken away tightens, and both is mixed") {
     const policy::Policy from = base_policy();
     policy::Policy to = from;
-    SECTION("nothing") { CHECK(way(from, to) == Way::none); }
+    SECTION("nothing") {
+        CHECK(way(from, to) == Way::none);
+    }
     SECTION("a name, a CIDR") {
         to.allow[0].domains.push_back(exact("x.b.com"));
         to.allow[0].domains.push_back(exact("c.com"));
@@ -146,11 +148,14 @@ TEST_CASE("at every step of a change each look-up gives the old or the new answe
             if (place != now.names.end())
                 place->match = entry->match;
             else
-                now.names.insert(std::ranges::find_if(now.names, [&](const policy::NameEntry &other) {
-                    return other.reversed.size() != entry->reversed.size()
-                               ? other.reversed.size() < entry->reversed.size()
-                               : other.reversed > entry->reversed;
-                }), *entry);
+                now.names.insert(
+                    std::ranges::find_if(now.names,
+                                         [&](const policy::NameEntry &other) {
+                                             return other.reversed.size() != entry->reversed.size()
+                                                        ? other.reversed.size() < entry->reversed.size()
+                                                        : other.reversed > entry->reversed;
+                                         }),
+                    *entry);
             check();
         }
         for (const policy::NameEntry *entry : change.drop_names) {
