@@ -142,7 +142,12 @@ static __always_inline __u32 birth__write(struct ps_gate *g, __u64 id, __u32 lev
     /* The level first: a row at a level that no walk visits would be no row. */
     if (!(g->level_mask & (1U << level)))
         __sync_fetch_and_or(&g->level_mask, 1U << level);
-    bpf_map_update_elem(&containers, &id, &row, BPF_NOEXIST);
+    if (bpf_map_update_elem(&containers, &id, &row, BPF_NOEXIST) && slot && row.slot != PS_SLOT_OVERFLOW) {
+        *(volatile __u64 *)&slot->binding = 0; /* the daemon was faster, or an older copy of this program */
+        slot->flags = 0;
+        bpf_map_push_elem(&free_slots, &row.slot, 0);
+        return PS_SLOT_OVERFLOW;
+    }
     return row.slot;
 }
 
