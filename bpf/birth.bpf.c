@@ -24,8 +24,7 @@ struct cgroup {
     struct cgroup *ancestors[];
 } __attribute__((preserve_access_index));
 
-static __always_inline __u64 birth__ancestor(struct cgroup *cgrp, __u32 level)
-{
+static __always_inline __u64 birth__ancestor(struct cgroup *cgrp, __u32 level) {
     struct cgroup *ancestor = 0;
 
     bpf_probe_read_kernel(&ancestor, sizeof(ancestor), &cgrp->ancestors[level]);
@@ -33,8 +32,7 @@ static __always_inline __u64 birth__ancestor(struct cgroup *cgrp, __u32 level)
 }
 
 /* Below the gate root, in the cgroup v2 hierarchy (id 0). */
-static __always_inline int birth__is_ours(struct cgroup *cgrp, const struct ps_gate *g)
-{
+static __always_inline int birth__is_ours(struct cgroup *cgrp, const struct ps_gate *g) {
     if (BPF_CORE_READ(cgrp, root, hierarchy_id) || BPF_CORE_READ(cgrp, level) <= (int)g->root_level)
         return 0;
     return birth__ancestor(cgrp, g->root_level & (PS_LEVELS - 1)) == g->root_id;
@@ -43,8 +41,7 @@ static __always_inline int birth__is_ours(struct cgroup *cgrp, const struct ps_g
 enum { BIRTH_FREE, BIRTH_STRICT, BIRTH_INSIDE };
 
 /* Is it inside a container already, or under a strict root, whose policy then goes to `policy`? */
-static __always_inline int birth__place(struct cgroup *cgrp, const struct ps_gate *g, __u16 *policy)
-{
+static __always_inline int birth__place(struct cgroup *cgrp, const struct ps_gate *g, __u16 *policy) {
     __u32 mask = g->level_mask, level = BPF_CORE_READ(cgrp, level);
     int place = BIRTH_FREE;
 
@@ -60,7 +57,7 @@ static __always_inline int birth__place(struct cgroup *cgrp, const struct ps_gat
         if (!row)
             continue;
         if (!(row->flags & PS_ROW_STRICT_ROOT))
-            return BIRTH_INSIDE;  /* what a container makes inside itself stays part of it */
+            return BIRTH_INSIDE; /* what a container makes inside itself stays part of it */
         slot = bpf_map_lookup_elem(&slots, &row->slot);
         place = BIRTH_STRICT;
         *policy = slot ? PS_BINDING_POLICY(slot->binding) : PS_POLICY_BIRTH_DENY;
@@ -68,8 +65,7 @@ static __always_inline int birth__place(struct cgroup *cgrp, const struct ps_gat
     return place;
 }
 
-static __always_inline int birth__ends_in_slice(const __u8 *name, __u32 length)
-{
+static __always_inline int birth__ends_in_slice(const __u8 *name, __u32 length) {
     const char *tail = ".slice";
 
     if (length < 6 || length > PS_BIRTH_PATTERN_MAX)
@@ -83,8 +79,7 @@ static __always_inline int birth__ends_in_slice(const __u8 *name, __u32 length)
 #define BIRTH_INNER 0xffff
 
 /* The birth policy that the patterns give to its path or name; 0 if none does; BIRTH_INNER for a slice. */
-static __always_inline __u16 birth__pattern(struct scratch *s, struct cgroup *cgrp, const char *path)
-{
+static __always_inline __u16 birth__pattern(struct scratch *s, struct cgroup *cgrp, const char *path) {
     struct ps_birth_key *key = (struct ps_birth_key *)s->message;
     const struct ps_birth *found;
     long n;
@@ -93,7 +88,7 @@ static __always_inline __u16 birth__pattern(struct scratch *s, struct cgroup *cg
     key->kind = PS_BIRTH_NAME;
     n = bpf_probe_read_kernel_str(key->text, sizeof(key->text), BPF_CORE_READ(cgrp, kn, name));
     if (n > 1 && birth__ends_in_slice(key->text, (__u32)n - 1))
-        return BIRTH_INNER;       /* what is made below it may be a container */
+        return BIRTH_INNER; /* what is made below it may be a container */
     found = bpf_map_lookup_elem(&birth, key);
     if (found)
         return found->policy;
@@ -103,8 +98,7 @@ static __always_inline __u16 birth__pattern(struct scratch *s, struct cgroup *cg
     return found ? found->policy : 0;
 }
 
-static __always_inline void birth__tell(__u8 kind, __u64 id, __u32 slot, const char *path)
-{
+static __always_inline void birth__tell(__u8 kind, __u64 id, __u32 slot, const char *path) {
     struct ps_event *e = event__reserve(kind);
     long n;
 
@@ -119,8 +113,7 @@ static __always_inline void birth__tell(__u8 kind, __u64 id, __u32 slot, const c
 }
 
 /* Writes the row. Without a free slot the shared overflow slot is given, which denies. */
-static __always_inline __u32 birth__write(struct ps_gate *g, __u64 id, __u32 level, __u16 policy)
-{
+static __always_inline __u32 birth__write(struct ps_gate *g, __u64 id, __u32 level, __u16 policy) {
     struct ps_row row = {};
     struct ps_slot *slot;
     const struct ps_policy *p;
@@ -152,8 +145,7 @@ static __always_inline __u32 birth__write(struct ps_gate *g, __u64 id, __u32 lev
 }
 
 SEC("raw_tp/cgroup_mkdir")
-int ps_mkdir(struct bpf_raw_tracepoint_args *ctx)
-{
+int ps_mkdir(struct bpf_raw_tracepoint_args *ctx) {
     struct cgroup *cgrp = (struct cgroup *)ctx->args[0];
     const char *path = (const char *)ctx->args[1];
     struct ps_gate *g = identity__gate();
@@ -174,18 +166,17 @@ int ps_mkdir(struct bpf_raw_tracepoint_args *ctx)
     if (s)
         scratch__release(index);
     if (place == BIRTH_INSIDE || level >= PS_LEVELS)
-        return 0;                 /* deeper than rows may stand: the row above holds it */
+        return 0; /* deeper than rows may stand: the row above holds it */
     if (pattern == BIRTH_INNER)
-        policy = 0;               /* the row of the strict root, if there is one, holds it */
+        policy = 0; /* the row of the strict root, if there is one, holds it */
     else if (place == BIRTH_FREE)
-        policy = pattern;         /* under a strict root its own verdict holds, whatever the name */
+        policy = pattern; /* under a strict root its own verdict holds, whatever the name */
     slot = policy ? birth__write(g, id, level, policy) : 0;
     birth__tell(PS_EVENT_BORN, id, slot, path);
     return 0;
 }
 
-static __always_inline void birth__flag(__u64 id, __u32 flag)
-{
+static __always_inline void birth__flag(__u64 id, __u32 flag) {
     const struct ps_row *row = bpf_map_lookup_elem(&containers, &id);
     struct ps_slot *slot = row && row->slot >= PS_SLOT_FIRST ? bpf_map_lookup_elem(&slots, &row->slot) : 0;
 
@@ -194,8 +185,7 @@ static __always_inline void birth__flag(__u64 id, __u32 flag)
 }
 
 SEC("raw_tp/cgroup_rmdir")
-int ps_rmdir(struct bpf_raw_tracepoint_args *ctx)
-{
+int ps_rmdir(struct bpf_raw_tracepoint_args *ctx) {
     struct cgroup *cgrp = (struct cgroup *)ctx->args[0];
     const struct ps_gate *g = identity__gate();
     __u64 id;
@@ -209,8 +199,7 @@ int ps_rmdir(struct bpf_raw_tracepoint_args *ctx)
 }
 
 SEC("raw_tp/cgroup_release")
-int ps_release(struct bpf_raw_tracepoint_args *ctx)
-{
+int ps_release(struct bpf_raw_tracepoint_args *ctx) {
     struct cgroup *cgrp = (struct cgroup *)ctx->args[0];
     const struct ps_gate *g = identity__gate();
     __u64 id;

@@ -11,8 +11,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define EGRESS_PASS 1
 
 /* What the packet's TCP socket remembers; null for all others. `full` is the socket to remember it with. */
-static __always_inline struct ps_socket *egress__memory(struct __sk_buff *skb, struct bpf_sock **full)
-{
+static __always_inline struct ps_socket *egress__memory(struct __sk_buff *skb, struct bpf_sock **full) {
     struct bpf_sock *sk = skb->sk;
 
     *full = 0;
@@ -23,16 +22,15 @@ static __always_inline struct ps_socket *egress__memory(struct __sk_buff *skb, s
     return bpf_sk_storage_get(&sockets, sk, 0, 0);
 }
 
-static __always_inline void egress__remember(struct bpf_sock *sk, const struct decision *d, const struct flow *f,
-                                             const struct identity *me, int same_flow)
-{
+static __always_inline void egress__remember(struct bpf_sock *sk, const struct decision *d,
+                                             const struct flow *f, const struct identity *me, int same_flow) {
     struct ps_socket *memory;
 
     if (!sk || !d->may_cache || d->verdict != PS_ALLOW)
         return;
     memory = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
     if (!memory)
-        return;                   /* no memory: judged again next time */
+        return;                              /* no memory: judged again next time */
     *(volatile __u64 *)&memory->binding = 0; /* not valid while it changes */
     if (!same_flow)
         memory->accepted = 0;
@@ -48,8 +46,7 @@ static __always_inline void egress__remember(struct bpf_sock *sk, const struct d
 }
 
 SEC("cgroup_skb/egress")
-int ps_egress(struct __sk_buff *skb)
-{
+int ps_egress(struct __sk_buff *skb) {
     struct flow f = {.direction = PS_EGRESS, .hook = PS_HOOK_EGRESS};
     struct decision d = {.scratch = PS_SCRATCH_NONE};
     struct identity me = {};
@@ -61,7 +58,7 @@ int ps_egress(struct __sk_buff *skb)
 
     if (!(memory && memory->serial && identity__of_slot(&me, memory->slot) && me.serial == memory->serial) &&
         !identity__of_packet(&me, skb))
-        return EGRESS_PASS;       /* not ours */
+        return EGRESS_PASS; /* not ours */
     reason = packet__read(skb, &f);
     same_flow = !reason && verdict__remembers(memory, &f);
     if (!(same_flow && verdict__remembered(&d, &me, memory)) && verdict__begin(&d, &f, &me)) {

@@ -11,15 +11,13 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define INGRESS_DROP 0
 #define INGRESS_PASS 1
 
-static __always_inline int ingress__is_answer(const struct flow *f)
-{
+static __always_inline int ingress__is_answer(const struct flow *f) {
     return f->remote_port == PS_PORT_DNS && f->payload_length &&
            (f->protocol == PS_PROTO_UDP || f->protocol == PS_PROTO_TCP);
 }
 
 /* A datagram is a message; a TCP segment is read as whole messages and ends at the first that is not. */
-static __always_inline int ingress__learn(struct __sk_buff *skb, __u32 index, const struct flow *f)
-{
+static __always_inline int ingress__learn(struct __sk_buff *skb, __u32 index, const struct flow *f) {
     __u32 at = f->payload_offset, left = f->payload_length;
     int reason = PS_R_ANSWER_TRUNCATED;
     __u8 prefix[2];
@@ -44,8 +42,7 @@ static __always_inline int ingress__learn(struct __sk_buff *skb, __u32 index, co
 }
 
 static __always_inline void ingress__judge(struct decision *d, struct __sk_buff *skb, const struct flow *f,
-                                           const struct identity *me)
-{
+                                           const struct identity *me) {
     int noticed;
 
     if (ingress__is_answer(f)) {
@@ -63,8 +60,7 @@ static __always_inline void ingress__judge(struct decision *d, struct __sk_buff 
 }
 
 /* What can't be read can't be an answer; nobody asked us for it, so `inbound` decides. */
-static __always_inline void ingress__unreadable(struct decision *d, const struct identity *me)
-{
+static __always_inline void ingress__unreadable(struct decision *d, const struct identity *me) {
     if (me->policy->inbound == PS_ALLOW)
         verdict__allow(d, PS_R_INBOUND, 0);
     else
@@ -72,15 +68,14 @@ static __always_inline void ingress__unreadable(struct decision *d, const struct
 }
 
 SEC("cgroup_skb/ingress")
-int ps_ingress(struct __sk_buff *skb)
-{
+int ps_ingress(struct __sk_buff *skb) {
     struct flow f = {.direction = PS_INGRESS, .hook = PS_HOOK_INGRESS};
     struct decision d = {.scratch = PS_SCRATCH_NONE};
     struct identity me = {};
     __u8 reason;
 
     if (!identity__of_packet(&me, skb))
-        return INGRESS_PASS;      /* not ours */
+        return INGRESS_PASS; /* not ours */
     reason = packet__read(skb, &f);
     if (verdict__begin(&d, &f, &me)) {
         if (reason)

@@ -11,8 +11,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define LSM_PASS 1
 
 /* AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, and AF_ALG, which leads nowhere. */
-static __always_inline int lsm__family_is_listed(int family)
-{
+static __always_inline int lsm__family_is_listed(int family) {
     return family == 1 || family == 2 || family == 10 || family == 16 || family == 38;
 }
 

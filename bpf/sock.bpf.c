@@ -9,8 +9,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define PS_SOCK_RAW 3
 
 SEC("cgroup/sock_create")
-int ps_sock_create(struct bpf_sock *ctx)
-{
+int ps_sock_create(struct bpf_sock *ctx) {
     struct flow f = {.direction = PS_EGRESS, .hook = PS_HOOK_SOCK_CREATE};
     struct decision d = {.scratch = PS_SCRATCH_NONE};
     struct identity me = {};
@@ -26,8 +25,7 @@ int ps_sock_create(struct bpf_sock *ctx)
 #define PS_AF_INET 2
 
 /* The barriers keep clang from sinking both branches' loads into one off a moved context pointer. */
-static __always_inline void sock__remote(struct bpf_sock_ops *ctx, union ps_address *remote)
-{
+static __always_inline void sock__remote(struct bpf_sock_ops *ctx, union ps_address *remote) {
     __u32 word;
 
     if (ctx->family == PS_AF_INET) {
@@ -51,8 +49,7 @@ static __always_inline void sock__remote(struct bpf_sock_ops *ctx, union ps_addr
 }
 
 SEC("sockops")
-int ps_sock_ops(struct bpf_sock_ops *ctx)
-{
+int ps_sock_ops(struct bpf_sock_ops *ctx) {
     const struct ps_gate *g = identity__gate();
     struct ps_socket *memory;
     union ps_address remote;
@@ -61,7 +58,7 @@ int ps_sock_ops(struct bpf_sock_ops *ctx)
         return 1;
     memory = bpf_sk_storage_get(&sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
     if (!memory)
-        return 1;                 /* its packets are judged as if we had opened it */
+        return 1; /* its packets are judged as if we had opened it */
     sock__remote(ctx, &remote);
     __builtin_memcpy(memory->remote, remote.octets, 16);
     memory->remote_port = (__u16)bpf_ntohl(ctx->remote_port);

@@ -15,27 +15,24 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define PS_SOCK_STREAM 1
 #define PS_SOCK_DGRAM 2
 
-static __always_inline int sockaddr__judge(struct flow *f, struct identity *me)
-{
+static __always_inline int sockaddr__judge(struct flow *f, struct identity *me) {
     struct decision d = {.scratch = PS_SCRATCH_NONE};
 
     f->direction = PS_EGRESS;
     if (verdict__begin(&d, f, me))
         verdict__unpack(&d, verdict__attempt(d.scratch));
-    if (d.verdict == PS_ALLOW) {  /* nothing has left yet: the packet hook counts */
+    if (d.verdict == PS_ALLOW) { /* nothing has left yet: the packet hook counts */
         scratch__release(d.scratch);
         return ATTEMPT_PASS;
     }
     return verdict__settle(&d, f, me) ? ATTEMPT_PASS : ATTEMPT_REFUSE;
 }
 
-static __always_inline int sockaddr__is_ours(struct identity *me)
-{
+static __always_inline int sockaddr__is_ours(struct identity *me) {
     return identity__of_task(me) && me->policy->mode != PS_MODE_AUDIT && me->policy->mode != PS_MODE_OPEN;
 }
 
-static __always_inline int sockaddr__v4(struct bpf_sock_addr *ctx, __u8 hook, __u8 protocol)
-{
+static __always_inline int sockaddr__v4(struct bpf_sock_addr *ctx, __u8 hook, __u8 protocol) {
     struct flow f = {.hook = hook, .protocol = protocol};
     struct identity me = {};
 
@@ -48,8 +45,7 @@ static __always_inline int sockaddr__v4(struct bpf_sock_addr *ctx, __u8 hook, __
     return sockaddr__judge(&f, &me);
 }
 
-static __always_inline int sockaddr__v6(struct bpf_sock_addr *ctx, __u8 hook, __u8 protocol)
-{
+static __always_inline int sockaddr__v6(struct bpf_sock_addr *ctx, __u8 hook, __u8 protocol) {
     struct flow f = {.hook = hook, .protocol = protocol};
     struct identity me = {};
 
@@ -66,25 +62,21 @@ static __always_inline int sockaddr__v6(struct bpf_sock_addr *ctx, __u8 hook, __
 }
 
 SEC("cgroup/connect4")
-int ps_connect4(struct bpf_sock_addr *ctx)
-{
+int ps_connect4(struct bpf_sock_addr *ctx) {
     return ctx->type == PS_SOCK_STREAM ? sockaddr__v4(ctx, PS_HOOK_CONNECT, PS_PROTO_TCP) : ATTEMPT_PASS;
 }
 
 SEC("cgroup/connect6")
-int ps_connect6(struct bpf_sock_addr *ctx)
-{
+int ps_connect6(struct bpf_sock_addr *ctx) {
     return ctx->type == PS_SOCK_STREAM ? sockaddr__v6(ctx, PS_HOOK_CONNECT, PS_PROTO_TCP) : ATTEMPT_PASS;
 }
 
 SEC("cgroup/sendmsg4")
-int ps_sendmsg4(struct bpf_sock_addr *ctx)
-{
+int ps_sendmsg4(struct bpf_sock_addr *ctx) {
     return ctx->protocol == PS_PROTO_UDP ? sockaddr__v4(ctx, PS_HOOK_SENDMSG, PS_PROTO_UDP) : ATTEMPT_PASS;
 }
 
 SEC("cgroup/sendmsg6")
-int ps_sendmsg6(struct bpf_sock_addr *ctx)
-{
+int ps_sendmsg6(struct bpf_sock_addr *ctx) {
     return ctx->protocol == PS_PROTO_UDP ? sockaddr__v6(ctx, PS_HOOK_SENDMSG, PS_PROTO_UDP) : ATTEMPT_PASS;
 }

@@ -30,23 +30,23 @@
 
 namespace penstock::policy {
 
-struct Environment {                          // what a policy leaves to the host
+struct Environment { // what a policy leaves to the host
     std::vector<Address> resolvers;
-    std::vector<std::string> search;          // canonical names
+    std::vector<std::string> search; // canonical names
 };
 
 struct NameEntry {
-    std::string reversed;                     // "moc.elpmaxe" + '\0' (exact), "moc.elpmaxe." (below), "" (every)
+    std::string reversed; // "moc.elpmaxe" + '\0' (exact), "moc.elpmaxe." (below), "" (every)
     abi::ps_match match;
 };
 struct CidrEntry {
     Cidr cidr;
     abi::ps_match match;
 };
-struct PortEntry {                            // one prefix of the ports trie
-    std::uint8_t protocol;                    // IPPROTO_*
+struct PortEntry {         // one prefix of the ports trie
+    std::uint8_t protocol; // IPPROTO_*
     std::uint16_t port;
-    std::uint8_t prefix_bits;                 // 0..16 bits of the port that count
+    std::uint8_t prefix_bits; // 0..16 bits of the port that count
     abi::ps_port_rule rule;
 };
 struct RuleInfo {
@@ -55,13 +55,13 @@ struct RuleInfo {
 };
 
 struct Image {
-    abi::ps_policy settings{};                // generation 0: sync gives it; content_hash is of all below
-    std::vector<Address> resolvers;           // sorted, unique
-    std::vector<NameEntry> names;             // most specific first: a safe order to write
-    std::vector<CidrEntry> cidrs;             // most specific first
+    abi::ps_policy settings{};      // generation 0: sync gives it; content_hash is of all below
+    std::vector<Address> resolvers; // sorted, unique
+    std::vector<NameEntry> names;   // most specific first: a safe order to write
+    std::vector<CidrEntry> cidrs;   // most specific first
     std::map<std::uint64_t, std::vector<PortEntry>> rule_sets;
-    std::map<std::uint64_t, RuleInfo> rules;  // by rule id: hash of policy and rule name, never 0
-    std::vector<std::string> policies;        // names, sorted
+    std::map<std::uint64_t, RuleInfo> rules; // by rule id: hash of policy and rule name, never 0
+    std::vector<std::string> policies;       // names, sorted
 };
 
 // `selected`: the policies that select the container; not empty. Order does not matter.

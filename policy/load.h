@@ -16,15 +16,16 @@ namespace penstock::policy {
 enum class Format { yaml, json, protobuf }; // protobuf: binary penstock.v1.EgressPolicyList
 
 struct Source {
-    std::string file;      // for diagnostics
+    std::string file; // for diagnostics
     std::string text;
     Format format = Format::yaml;
 };
 
 struct Loaded {
-    std::vector<Policy> policies;  // only documents without errors; use none of them if has_errors(diagnostics)
+    std::vector<Policy>
+        policies; // only documents without errors; use none of them if has_errors(diagnostics)
     std::vector<std::size_t> source_of; // of each policy: the index of its source
-    Diagnostics diagnostics;       // all faults of all sources, in order of place
+    Diagnostics diagnostics;            // all faults of all sources, in order of place
 };
 
 // Loads every document of every source. Policy names must be unique over all sources.

@@ -8,10 +8,9 @@
 #include "lib/identity.h"
 
 static __always_inline void account__add(__u32 slot, __u64 rule, __u8 direction, __u8 verdict, __u8 reason,
-                                         __u64 packets, __u64 bytes)
-{
-    struct ps_counter_key key = {.rule = rule, .slot = slot, .direction = direction, .verdict = verdict,
-                                 .reason = reason};
+                                         __u64 packets, __u64 bytes) {
+    struct ps_counter_key key = {
+        .rule = rule, .slot = slot, .direction = direction, .verdict = verdict, .reason = reason};
     struct ps_counter *counter = bpf_map_lookup_elem(&counters, &key);
 
     if (!counter) {
@@ -33,8 +32,7 @@ static __always_inline void account__add(__u32 slot, __u64 rule, __u8 direction,
 }
 
 /* Something noticed that decided no packet: PS_R_LEARNED_NEW and on. A function of its own: callers are many. */
-PS_GLOBAL int account__note(__u32 slot, __u32 reason)
-{
+PS_GLOBAL int account__note(__u32 slot, __u32 reason) {
     account__add(slot, 0, PS_INGRESS, PS_NONE, (__u8)reason, 1, 0);
     return 0;
 }

@@ -22,9 +22,9 @@ struct ps_packet {
     __u32 gso_segs;
 };
 #else
-#include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+#include <linux/bpf.h>
 #define PS_INLINE static __always_inline
 /*
  * A function the verifier checks once, for any arguments (facts: section 11). weak, because clang otherwise drops
@@ -37,8 +37,7 @@ struct ps_packet {
 #endif
 
 /* 0, or negative when the octets are not all there. */
-PS_INLINE int cursor__load(const struct ps_packet *packet, __u32 offset, void *to, __u32 length)
-{
+PS_INLINE int cursor__load(const struct ps_packet *packet, __u32 offset, void *to, __u32 length) {
 #ifdef PS_HOST
     if (offset > packet->len || length > packet->len - offset)
         return -1;
@@ -49,8 +48,9 @@ PS_INLINE int cursor__load(const struct ps_packet *packet, __u32 offset, void *t
 #endif
 }
 
-PS_INLINE __u16 cursor__be16(const __u8 *p) { return (__u16)((p[0] << 8) | p[1]); }
-PS_INLINE __u32 cursor__be32(const __u8 *p)
-{
+PS_INLINE __u16 cursor__be16(const __u8 *p) {
+    return (__u16)((p[0] << 8) | p[1]);
+}
+PS_INLINE __u32 cursor__be32(const __u8 *p) {
     return ((__u32)p[0] << 24) | ((__u32)p[1] << 16) | ((__u32)p[2] << 8) | p[3];
 }

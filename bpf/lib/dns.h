@@ -14,8 +14,7 @@
 #define PS_DNS_IN 1
 
 /* Copies a message of `length` octets at `offset` of the packet; what is over PS_ANSWER_MAX is left out. */
-PS_GLOBAL int dns__copy(struct ps_packet *packet, __u32 index, __u32 offset, __u32 length)
-{
+PS_GLOBAL int dns__copy(struct ps_packet *packet, __u32 index, __u32 offset, __u32 length) {
     struct scratch *s = scratch__at(index);
     __u32 n = length < PS_ANSWER_MAX ? length : (__u32)PS_ANSWER_MAX;
 
@@ -23,7 +22,7 @@ PS_GLOBAL int dns__copy(struct ps_packet *packet, __u32 index, __u32 offset, __u
         return PS_R_DNS_SHORT;
     s->message_length = n;
     n--;
-    PS_BARRIER(n);                /* 6.1: `n != 0` does not raise the minimum, so bound n - 1 */
+    PS_BARRIER(n); /* 6.1: `n != 0` does not raise the minimum, so bound n - 1 */
     n &= PS_MESSAGE_MASK;
     if (cursor__load(packet, offset, s->message, n + 1))
         return PS_R_DNS_SHORT;
@@ -31,8 +30,7 @@ PS_GLOBAL int dns__copy(struct ps_packet *packet, __u32 index, __u32 offset, __u
 }
 
 /* The question after the header: name, type, class. Gives the offset behind it, or -(reason). */
-PS_INLINE __s32 dns__question(struct scratch *s, __u32 index, __u32 end, __u64 seed)
-{
+PS_INLINE __s32 dns__question(struct scratch *s, __u32 index, __u32 end, __u64 seed) {
     __s32 read = name__read(index, PS_DNS_HEADER, end, seed);
     __u32 at;
 
@@ -48,8 +46,7 @@ PS_INLINE __s32 dns__question(struct scratch *s, __u32 index, __u32 end, __u64 s
 }
 
 /* Nothing, or one EDNS record that ends where the message ends. */
-PS_INLINE __u8 dns__additional(struct scratch *s, __u32 at, __u32 end, __u16 count)
-{
+PS_INLINE __u8 dns__additional(struct scratch *s, __u32 at, __u32 end, __u16 count) {
     const __u8 *opt;
 
     if (!count)
@@ -63,8 +60,7 @@ PS_INLINE __u8 dns__additional(struct scratch *s, __u32 at, __u32 end, __u16 cou
 }
 
 /* A query that a client may send. Fills id, type, name; 0 or the reason it is refused. */
-PS_GLOBAL int dns__read_query(__u32 index, __u64 seed)
-{
+PS_GLOBAL int dns__read_query(__u32 index, __u64 seed) {
     struct scratch *s = scratch__at(index);
     __u32 end;
     __s32 at;
@@ -94,8 +90,7 @@ PS_GLOBAL int dns__read_query(__u32 index, __u64 seed)
  * Header and question of an answer. Fills id, rcode, truncated, answers, type, name. Gives the offset of the
  * first record, or -(PS_R_ANSWER_MALFORMED).
  */
-PS_GLOBAL int dns__read_answer(__u32 index, __u64 seed)
-{
+PS_GLOBAL int dns__read_answer(__u32 index, __u64 seed) {
     struct scratch *s = scratch__at(index);
     __u32 end;
     __s32 at;
@@ -114,8 +109,7 @@ PS_GLOBAL int dns__read_answer(__u32 index, __u64 seed)
 }
 
 /* Steps over a record's owner name, which may end in a pointer. The offset behind it, or 0. */
-PS_INLINE __u32 dns__skip_name(struct scratch *s, __u32 at, __u32 end)
-{
+PS_INLINE __u32 dns__skip_name(struct scratch *s, __u32 at, __u32 end) {
     for (int i = 0; i < 128; i++) {
         __u8 c;
 
@@ -125,7 +119,7 @@ PS_INLINE __u32 dns__skip_name(struct scratch *s, __u32 at, __u32 end)
         if (!c)
             return at + 1;
         if (c >= 0xc0)
-            return at + 2;        /* followed by nobody: the name is the query's business */
+            return at + 2; /* followed by nobody: the name is the query's business */
         if (c > 63)
             return 0;
         at += c + 1;
@@ -134,8 +128,7 @@ PS_INLINE __u32 dns__skip_name(struct scratch *s, __u32 at, __u32 end)
 }
 
 /* The record at `at`. Fills record_*; gives the offset behind it, or 0 when it is not all there. */
-PS_GLOBAL __u32 dns__read_record(__u32 index, __u32 at)
-{
+PS_GLOBAL __u32 dns__read_record(__u32 index, __u32 at) {
     struct scratch *s = scratch__at(index);
     __u32 end;
     __u8 head[10];

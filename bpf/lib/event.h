@@ -6,8 +6,7 @@
 #include "lib/packet.h"
 #include "lib/scratch.h"
 
-static __always_inline struct ps_event *event__reserve(__u8 kind)
-{
+static __always_inline struct ps_event *event__reserve(__u8 kind) {
     struct ps_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
     struct ps_gate *g;
 
@@ -29,8 +28,7 @@ static __always_inline struct ps_event *event__reserve(__u8 kind)
  * A denial of the flow in the scratch, whose best.rule is the rule. `what`: verdict, reason << 8, and EVENT_HAS_NAME
  * if the scratch's name is the name that was asked for.
  */
-PS_GLOBAL int event__denied(__u32 index, __u64 cgroup_id, __u32 serial, __u32 what)
-{
+PS_GLOBAL int event__denied(__u32 index, __u64 cgroup_id, __u32 serial, __u32 what) {
     struct scratch *s = scratch__at(index);
     struct ps_event *e = s ? event__reserve(PS_EVENT_DENIED) : 0;
     __u32 length;

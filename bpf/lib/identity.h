@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "lib/maps.h"
 #include "lib/cursor.h"
+#include "lib/maps.h"
 
 struct identity {
     __u32 slot;
@@ -17,16 +17,14 @@ struct identity {
     const struct ps_policy *policy; /* of the binding; never null */
 };
 
-static __always_inline struct ps_gate *identity__gate(void)
-{
+static __always_inline struct ps_gate *identity__gate(void) {
     __u32 zero = 0;
 
     return bpf_map_lookup_elem(&gate, &zero);
 }
 
 /* The policy of a binding that was read before: a packet is judged by one policy, also while it changes. */
-static __always_inline int identity__of_binding(struct identity *me, __u32 slot, __u64 binding)
-{
+static __always_inline int identity__of_binding(struct identity *me, __u32 slot, __u64 binding) {
     __u32 policy = PS_BINDING_POLICY(binding);
 
     me->slot = slot;
@@ -36,8 +34,7 @@ static __always_inline int identity__of_binding(struct identity *me, __u32 slot,
 }
 
 /* The slot's present binding. An unbound slot has policy 0, whose mode of 0 denies. */
-static __always_inline int identity__of_slot(struct identity *me, __u32 slot)
-{
+static __always_inline int identity__of_slot(struct identity *me, __u32 slot) {
     const struct ps_slot *row = bpf_map_lookup_elem(&slots, &slot);
 
     if (!row)
@@ -51,14 +48,13 @@ static __always_inline int identity__of_slot(struct identity *me, __u32 slot)
  * Index of the highest bit set; mask is not 0. Without branches: with them the verifier would walk 16 paths a
  * level (46k instructions instead of 2k).
  */
-static __always_inline __u32 identity__deepest(__u32 mask)
-{
+static __always_inline __u32 identity__deepest(__u32 mask) {
     mask |= mask >> 1;
     mask |= mask >> 2;
     mask |= mask >> 4;
     mask |= mask >> 8;
     mask |= mask >> 16;
-    mask >>= 1;                   /* as many 1s as the index */
+    mask >>= 1; /* as many 1s as the index */
     mask -= (mask >> 1) & 0x55555555;
     mask = (mask & 0x33333333) + ((mask >> 2) & 0x33333333);
     mask = (mask + (mask >> 4)) & 0x0f0f0f0f;
@@ -69,8 +65,7 @@ static __always_inline __u32 identity__deepest(__u32 mask)
  * The slot of the nearest row above the packet's socket plus 1, or 0. A packet without a socket has none. Global
  * functions, so that the 32 ways out of the walk are not times all that follows it.
  */
-PS_GLOBAL __u32 identity__walk_packet(struct __sk_buff *skb)
-{
+PS_GLOBAL __u32 identity__walk_packet(struct __sk_buff *skb) {
     const struct ps_gate *g = identity__gate();
     __u32 mask = g ? g->level_mask : 0;
 
@@ -87,8 +82,7 @@ PS_GLOBAL __u32 identity__walk_packet(struct __sk_buff *skb)
 }
 
 /* The same for the calling task; `mask` is the gate's level_mask. */
-PS_GLOBAL __u32 identity__walk_task(__u32 mask)
-{
+PS_GLOBAL __u32 identity__walk_task(__u32 mask) {
     for (int i = 0; i < PS_LEVELS && mask; i++) {
         __u32 level = identity__deepest(mask);
         __u64 id = bpf_get_current_ancestor_cgroup_id(level);
@@ -102,16 +96,14 @@ PS_GLOBAL __u32 identity__walk_task(__u32 mask)
 }
 
 /* 1 and `me` filled, or 0: not ours. */
-static __always_inline int identity__of_packet(struct identity *me, struct __sk_buff *skb)
-{
+static __always_inline int identity__of_packet(struct identity *me, struct __sk_buff *skb) {
     __u32 found = identity__walk_packet(skb);
 
     return found ? identity__of_slot(me, found - 1) : 0;
 }
 
 /* For the sockaddr, socket and LSM hooks, which know the task and not yet a packet. */
-static __always_inline int identity__of_task(struct identity *me)
-{
+static __always_inline int identity__of_task(struct identity *me) {
     const struct ps_gate *g = identity__gate();
     __u32 found = g ? identity__walk_task(g->level_mask) : 0;
 

@@ -12,8 +12,7 @@
 #define PS_NS_PER_S 1000000000ULL
 
 /* The key of the message in the scratch, seen from either side. */
-static __always_inline void learn__fill_query_key(struct scratch *s)
-{
+static __always_inline void learn__fill_query_key(struct scratch *s) {
     struct ps_query_key *key = &s->query_key;
 
     __builtin_memcpy(key->resolver, s->flow.remote.octets, 16);
@@ -25,8 +24,7 @@ static __always_inline void learn__fill_query_key(struct scratch *s)
 }
 
 /* Records the query whose key and value are in the scratch. 0, or PS_R_QUERY_STORE: then it must not leave. */
-PS_GLOBAL int learn__store_query(__u32 index, __u32 cap)
-{
+PS_GLOBAL int learn__store_query(__u32 index, __u32 cap) {
     struct scratch *s = scratch__at(index);
     struct ps_query *old;
     __s32 place;
@@ -34,7 +32,7 @@ PS_GLOBAL int learn__store_query(__u32 index, __u32 cap)
     if (!s)
         return PS_R_SCRATCH;
     old = bpf_map_lookup_elem(&queries, &s->query_key);
-    if (old) {                    /* sent again: it keeps its place in the ring */
+    if (old) { /* sent again: it keeps its place in the ring */
         s->query.ring_position = old->ring_position;
         goto store;
     }
@@ -46,7 +44,8 @@ PS_GLOBAL int learn__store_query(__u32 index, __u32 cap)
     s->query.ring_position = PS_RING_PLACE(place);
     if (place & PS_RING_EVICTS) {
         old = bpf_map_lookup_elem(&queries, s->ring.key);
-        if (old && old->ring_position == s->query.ring_position && !bpf_map_delete_elem(&queries, s->ring.key))
+        if (old && old->ring_position == s->query.ring_position &&
+            !bpf_map_delete_elem(&queries, s->ring.key))
             account__note(s->query_key.slot, PS_R_QUERY_EVICTED);
     }
 store:
@@ -54,8 +53,7 @@ store:
 }
 
 /* Keeps the text of the scratch's name, so that a new policy can judge it again. 0 when it is kept. */
-PS_GLOBAL int learn__keep_domain(__u32 index, __u32 slot, __u32 cap)
-{
+PS_GLOBAL int learn__keep_domain(__u32 index, __u32 slot, __u32 cap) {
     struct scratch *s = scratch__at(index);
     struct ps_domain_key key = {.slot = slot};
     struct ps_domain_key *evicted;
@@ -96,8 +94,7 @@ PS_GLOBAL int learn__keep_domain(__u32 index, __u32 slot, __u32 cap)
 
 /* The row of the scratch's `address`, made if need be. Null when there is no room: counted. */
 static __always_inline struct ps_learned *learn__row(struct scratch *s, __u32 index, __u32 slot, __u32 cap,
-                                                     __u32 is_private)
-{
+                                                     __u32 is_private) {
     struct ps_learned *row = match__learned(&s->address, slot);
     struct ps_address_key key = {.slot = slot};
     struct ps_learned *old;
@@ -114,7 +111,8 @@ static __always_inline struct ps_learned *learn__row(struct scratch *s, __u32 in
         s->blank_learned.is_private = is_private;
         if (place & PS_RING_EVICTS) {
             old = bpf_map_lookup_elem(&learned, s->ring.key);
-            if (old && old->ring_position == PS_RING_PLACE(place) && !bpf_map_delete_elem(&learned, s->ring.key))
+            if (old && old->ring_position == PS_RING_PLACE(place) &&
+                !bpf_map_delete_elem(&learned, s->ring.key))
                 account__note(slot, PS_R_LEARNED_EVICTED);
         }
         if (row)
@@ -129,8 +127,8 @@ static __always_inline struct ps_learned *learn__row(struct scratch *s, __u32 in
 }
 
 /* The entry for a name: its own, else a free or expired one, else the one that expires first. */
-static __always_inline struct ps_learned_name *learn__entry(struct ps_learned *row, __u64 hash, __u64 now, __u32 slot)
-{
+static __always_inline struct ps_learned_name *learn__entry(struct ps_learned *row, __u64 hash, __u64 now,
+                                                            __u32 slot) {
     __u64 soonest = ~0ULL;
     __u32 pick = 0;
 
@@ -154,8 +152,7 @@ static __always_inline struct ps_learned_name *learn__entry(struct ps_learned *r
  * Teaches the address that stands in the scratch to the slot of the scratch's query. Entries are changed in place:
  * an entry that is changing is expired first, so that a reader on another CPU sees it old, new or absent.
  */
-PS_GLOBAL int learn__address(__u32 index, __u32 slot, __u32 ttl_s, __u32 cap)
-{
+PS_GLOBAL int learn__address(__u32 index, __u32 slot, __u32 ttl_s, __u32 cap) {
     struct scratch *s = scratch__at(index);
     struct ps_learned_name *n;
     struct ps_learned *row;
@@ -168,7 +165,7 @@ PS_GLOBAL int learn__address(__u32 index, __u32 slot, __u32 ttl_s, __u32 cap)
     set = class == ADDRESS_PRIVATE ? s->query.private_set : s->query.rule_set;
     if (class == ADDRESS_NEVER || (class == ADDRESS_PRIVATE && !set))
         return account__note(slot, PS_R_LEARNED_PRIVATE);
-    if (ttl_s > PS_TTL_MAX_S)     /* also the negative ones (RFC 2181, 8) */
+    if (ttl_s > PS_TTL_MAX_S) /* also the negative ones (RFC 2181, 8) */
         ttl_s = PS_TTL_MAX_S;
     if (ttl_s < s->query.min_ttl_s)
         ttl_s = s->query.min_ttl_s;
@@ -191,8 +188,7 @@ PS_GLOBAL int learn__address(__u32 index, __u32 slot, __u32 ttl_s, __u32 cap)
 }
 
 /* Walks the answer section of the scratch's message from `at`. 0, or the reason why it stopped early. */
-PS_GLOBAL int learn__records(__u32 index, __u32 at, __u32 slot, __u32 cap)
-{
+PS_GLOBAL int learn__records(__u32 index, __u32 at, __u32 slot, __u32 cap) {
     struct scratch *s = scratch__at(index);
     __u32 count;
 
@@ -223,8 +219,7 @@ PS_GLOBAL int learn__records(__u32 index, __u32 at, __u32 slot, __u32 cap)
  * The query that the answer in the scratch belongs to, taken out of the map: the one who deletes it is the one who
  * may learn. Fills `query`. 0, or the reason why it teaches nothing.
  */
-PS_GLOBAL int learn__take_query(__u32 index)
-{
+PS_GLOBAL int learn__take_query(__u32 index) {
     struct scratch *s = scratch__at(index);
     const struct ps_query *q;
 
@@ -244,8 +239,7 @@ PS_GLOBAL int learn__take_query(__u32 index)
 }
 
 /* One answer message at `offset` of the packet. Gives PS_R_DNS_ANSWER or what was noticed. */
-PS_GLOBAL int learn__message(struct __sk_buff *skb, __u32 index, __u32 offset, __u32 length)
-{
+PS_GLOBAL int learn__message(struct __sk_buff *skb, __u32 index, __u32 offset, __u32 length) {
     struct scratch *s = scratch__at(index);
     const struct ps_gate *g = identity__gate();
     int at, reason;

@@ -7,8 +7,8 @@
 #pragma once
 
 #include "abi.h"
-#include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include <linux/bpf.h>
 
 /* One element: what the daemon says about the machine, and what both sides count. */
 struct {

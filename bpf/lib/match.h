@@ -9,8 +9,7 @@
 #include "lib/packet.h"
 #include "lib/scratch.h"
 
-static __always_inline const struct ps_match *match__address(const union ps_address *a, __u16 policy)
-{
+static __always_inline const struct ps_match *match__address(const union ps_address *a, __u16 policy) {
     if (address__is_v4(a)) {
         struct ps_cidr4_key key = {.prefixlen = 16 + 32, .policy = policy};
 
@@ -24,8 +23,8 @@ static __always_inline const struct ps_match *match__address(const union ps_addr
     }
 }
 
-static __always_inline int match__is_resolver(const union ps_address *a, const struct ps_policy *p, __u16 policy)
-{
+static __always_inline int match__is_resolver(const union ps_address *a, const struct ps_policy *p,
+                                              __u16 policy) {
     struct ps_resolver_key key = {.policy = policy};
 
     if (p->resolvers_any)
@@ -36,9 +35,10 @@ static __always_inline int match__is_resolver(const union ps_address *a, const s
 
 /* Adds what a rule set says of a protocol and port. */
 static __always_inline void match__port(struct finding *best, __u64 rule_set, __u8 protocol, __u16 port,
-                                        __u64 name_hash)
-{
-    struct ps_port_key key = {.prefixlen = 64 + 8 + 16, .rule_set = rule_set, .protocol = protocol,
+                                        __u64 name_hash) {
+    struct ps_port_key key = {.prefixlen = 64 + 8 + 16,
+                              .rule_set = rule_set,
+                              .protocol = protocol,
                               .port_be = {(__u8)(port >> 8), (__u8)port}};
     const struct ps_port_rule *found;
 
@@ -55,8 +55,7 @@ static __always_inline void match__port(struct finding *best, __u64 rule_set, __
 }
 
 /* Looks the name in the scratch's key area up under `policy`; fills `match`. The query's verdict: ps_verdict. */
-PS_GLOBAL int match__name(__u32 index, __u32 policy)
-{
+PS_GLOBAL int match__name(__u32 index, __u32 policy) {
     struct scratch *s = scratch__at(index);
     const struct ps_match *found;
     __u32 length, bits;
@@ -71,7 +70,7 @@ PS_GLOBAL int match__name(__u32 index, __u32 policy)
     length &= 0xff;
     bits = (2 + length + 1) * 8;
     key = s->name + (PS_NAME_END - PS_KEY_HEADER - length);
-    key[0] = (__u8)bits;          /* by octets: the key stands at any alignment */
+    key[0] = (__u8)bits; /* by octets: the key stands at any alignment */
     key[1] = (__u8)(bits >> 8);
     key[2] = 0;
     key[3] = 0;
@@ -90,8 +89,7 @@ PS_GLOBAL int match__name(__u32 index, __u32 policy)
  * The rule set that a learned name has under the present policy, 0 when the name is allowed no more or its text is
  * gone. Overwrites the scratch's name.
  */
-PS_GLOBAL __u64 match__judge_again(__u32 index, __u32 slot, __u64 name_hash, __u32 policy, __u32 is_private)
-{
+PS_GLOBAL __u64 match__judge_again(__u32 index, __u32 slot, __u64 name_hash, __u32 policy, __u32 is_private) {
     struct ps_domain_key key = {.name_hash = name_hash, .slot = slot};
     const struct ps_domain *domain = bpf_map_lookup_elem(&domains, &key);
     struct scratch *s = scratch__at(index);
@@ -120,8 +118,7 @@ PS_GLOBAL __u64 match__judge_again(__u32 index, __u32 slot, __u64 name_hash, __u
 
 /* An entry's rule set now: what it holds, or judged again after a change of policy. */
 static __always_inline __u64 match__learned_set(struct ps_learned *l, struct ps_learned_name *n, __u32 index,
-                                                const struct scratch *s)
-{
+                                                const struct scratch *s) {
     __u32 generation = PS_BINDING_GENERATION(s->binding);
     __u64 set;
 
@@ -133,8 +130,7 @@ static __always_inline __u64 match__learned_set(struct ps_learned *l, struct ps_
     return set;
 }
 
-static __always_inline struct ps_learned *match__learned(const union ps_address *a, __u32 slot)
-{
+static __always_inline struct ps_learned *match__learned(const union ps_address *a, __u32 slot) {
     struct ps_address_key key = {.slot = slot};
 
     __builtin_memcpy(key.address, a->octets, 16);
@@ -146,8 +142,7 @@ static __always_inline struct ps_learned *match__learned(const union ps_address 
  * names count only for the flow that is open under them (`open_name`). Overwrites the scratch's name only after a
  * change of policy.
  */
-PS_GLOBAL int match__learned_names(__u32 index, __u64 open_name)
-{
+PS_GLOBAL int match__learned_names(__u32 index, __u64 open_name) {
     struct scratch *s = scratch__at(index);
     __u64 now = bpf_ktime_get_ns();
     struct ps_learned *l;
@@ -161,14 +156,14 @@ PS_GLOBAL int match__learned_names(__u32 index, __u64 open_name)
 
         if (!hash || (n->expires_ns <= now && hash != open_name))
             continue;
-        match__port(&s->best, match__learned_set(l, n, index, s), s->flow.protocol, s->flow.remote_port, hash);
+        match__port(&s->best, match__learned_set(l, n, index, s), s->flow.protocol, s->flow.remote_port,
+                    hash);
     }
     return s->best.verdict;
 }
 
 /* Is some name learned for the scratch's `address` still allowed? For reverse look-ups. */
-PS_GLOBAL int match__is_learned(__u32 index)
-{
+PS_GLOBAL int match__is_learned(__u32 index) {
     struct scratch *s = scratch__at(index);
     __u64 now = bpf_ktime_get_ns();
     struct ps_learned *l;

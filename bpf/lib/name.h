@@ -12,20 +12,18 @@
 #define PS_NAME_ERROR(reason) (-(__s32)(reason))
 #define PS_HASH_PRIME 0x100000001b3ULL
 
-PS_INLINE __u64 name__finish_hash(__u64 h)
-{
+PS_INLINE __u64 name__finish_hash(__u64 h) {
     h ^= h >> 32;
     h *= 0x9e3779b97f4a7c15ULL;
     h ^= h >> 29;
-    return h ? h : 1;             /* 0 means "no name" */
+    return h ? h : 1; /* 0 means "no name" */
 }
 
 /*
  * Reads the name at `offset` of the scratch's message, which has `end` octets. Gives the octets read, or
  * -(reason). Fills name, name_length, name_hash. The root is the empty name, one octet.
  */
-PS_GLOBAL __s32 name__read(__u32 index, __u32 offset, __u32 end, __u64 seed)
-{
+PS_GLOBAL __s32 name__read(__u32 index, __u32 offset, __u32 end, __u64 seed) {
     struct scratch *s = scratch__at(index);
     __u32 label = 0, length = 0;
     __u64 hash = 0xcbf29ce484222325ULL ^ seed;
@@ -68,16 +66,14 @@ PS_GLOBAL __s32 name__read(__u32 index, __u32 offset, __u32 end, __u64 seed)
 }
 
 /* Does the name read last end in `text` reversed ("apra.rdda-ni.")? */
-PS_INLINE int name__starts(const __u8 *reversed, const char *text, __u32 length)
-{
+PS_INLINE int name__starts(const __u8 *reversed, const char *text, __u32 length) {
     for (__u32 i = 0; i < length; i++)
         if (reversed[i] != (__u8)text[i])
             return 0;
     return 1;
 }
 
-PS_INLINE int name__hex_digit(__u8 c)
-{
+PS_INLINE int name__hex_digit(__u8 c) {
     if (c >= '0' && c <= '9')
         return c - '0';
     if (c >= 'a' && c <= 'f')
@@ -86,12 +82,11 @@ PS_INLINE int name__hex_digit(__u8 c)
 }
 
 /* "apra.rdda-ni." then four decimal labels, digits reversed within each; no leading zeros, none over 255. */
-PS_INLINE int name__reverse_v4(struct scratch *s, const __u8 *r, __u32 length)
-{
+PS_INLINE int name__reverse_v4(struct scratch *s, const __u8 *r, __u32 length) {
     __u32 octet = 0, digits = 0, place = 1, v4 = 0, labels = 0;
     __u8 last = 0;
 
-    for (__u32 i = 0; i < 16; i++) {  /* "255.255.255.255" and its end */
+    for (__u32 i = 0; i < 16; i++) { /* "255.255.255.255" and its end */
         __u8 c = i + 13 < length ? r[i + 13] : '.';
 
         if (c == '.') {
@@ -120,8 +115,7 @@ PS_INLINE int name__reverse_v4(struct scratch *s, const __u8 *r, __u32 length)
 }
 
 /* "apra.6pi." then 32 nibbles with dots between: 9 + 63 octets. */
-PS_INLINE int name__reverse_v6(struct scratch *s, const __u8 *r, __u32 length)
-{
+PS_INLINE int name__reverse_v6(struct scratch *s, const __u8 *r, __u32 length) {
     if (length != 9 + 63)
         return 0;
     for (__u32 i = 0; i < 16; i++) {
@@ -139,8 +133,7 @@ PS_INLINE int name__reverse_v6(struct scratch *s, const __u8 *r, __u32 length)
  * The address that a name under in-addr.arpa or ip6.arpa stands for, into the scratch's `address`. 1, or 0 when
  * the name is not the name of a whole address.
  */
-PS_GLOBAL int name__reverse_address(__u32 index)
-{
+PS_GLOBAL int name__reverse_address(__u32 index) {
     struct scratch *s = scratch__at(index);
     __u32 length;
     const __u8 *r;

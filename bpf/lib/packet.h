@@ -22,27 +22,24 @@
 struct flow {
     union ps_address local, remote;
     __u16 local_port, remote_port;
-    __u8 protocol;                /* IPPROTO_*, after extension headers */
+    __u8 protocol; /* IPPROTO_*, after extension headers */
     __u8 direction;
     __u8 tcp_flags;
     __u8 hook;
-    __u32 payload_offset;         /* from the IP header */
+    __u32 payload_offset; /* from the IP header */
     __u32 payload_length;
-    __u32 length;                 /* IP octets as they leave: every segment's headers counted */
+    __u32 length; /* IP octets as they leave: every segment's headers counted */
 };
 
-PS_INLINE void packet__put_v4(union ps_address *a, const __u8 *octets)
-{
+PS_INLINE void packet__put_v4(union ps_address *a, const __u8 *octets) {
     address__from_v4(a, cursor__be32(octets));
 }
 
-PS_INLINE void packet__put_v6(union ps_address *a, const __u8 *octets)
-{
+PS_INLINE void packet__put_v6(union ps_address *a, const __u8 *octets) {
     __builtin_memcpy(a->octets, octets, 16);
 }
 
-PS_INLINE __u8 packet__read_v4(struct ps_packet *p, struct flow *f, __u32 *l4)
-{
+PS_INLINE __u8 packet__read_v4(struct ps_packet *p, struct flow *f, __u32 *l4) {
     __u8 ip[20];
 
     if (cursor__load(p, 0, ip, sizeof(ip)))
@@ -64,8 +61,7 @@ PS_INLINE __u8 packet__read_v4(struct ps_packet *p, struct flow *f, __u32 *l4)
  * Walks IPv6 extension headers from the first one's type. Gives PS_EXTENSIONS(reason, protocol, offset of L4). A
  * global function, so that its paths are verified once and not times those of all that follows.
  */
-PS_GLOBAL __u32 packet__walk_extensions(struct ps_packet *p, __u32 next)
-{
+PS_GLOBAL __u32 packet__walk_extensions(struct ps_packet *p, __u32 next) {
     __u32 offset = 40;
     __u8 option[2];
 
@@ -73,7 +69,7 @@ PS_GLOBAL __u32 packet__walk_extensions(struct ps_packet *p, __u32 next)
         if (next == 44)
             return PS_EXTENSIONS(PS_R_FRAGMENT, next, offset);
         if (next == 43 || next == 51 || next == 135 || next == 139 || next == 140)
-            break;                /* routing moves the destination; the others nobody sends */
+            break;                   /* routing moves the destination; the others nobody sends */
         if (next != 0 && next != 60) /* hop-by-hop and destination options are stepped over */
             return PS_EXTENSIONS(0, next & 0xff, offset);
         if (cursor__load(p, offset, option, sizeof(option)))
@@ -84,8 +80,7 @@ PS_GLOBAL __u32 packet__walk_extensions(struct ps_packet *p, __u32 next)
     return PS_EXTENSIONS(PS_R_EXTENSION_HEADER, next & 0xff, offset);
 }
 
-PS_INLINE __u8 packet__read_v6(struct ps_packet *p, struct flow *f, __u32 *l4)
-{
+PS_INLINE __u8 packet__read_v6(struct ps_packet *p, struct flow *f, __u32 *l4) {
     __u8 ip[40];
     __u32 end;
 
@@ -103,8 +98,7 @@ PS_INLINE __u8 packet__read_v6(struct ps_packet *p, struct flow *f, __u32 *l4)
  * Fills `f` (zeroed but for direction and hook). 0, or the reason why the packet can't be judged; then the fields
  * that were read are there for the event.
  */
-PS_INLINE __u8 packet__read(struct ps_packet *p, struct flow *f)
-{
+PS_INLINE __u8 packet__read(struct ps_packet *p, struct flow *f) {
     __u8 head[14]; /* of TCP: up to the flags */
     __u32 l4 = 0, header = 0;
     __u8 version, reason;

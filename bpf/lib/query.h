@@ -8,16 +8,14 @@
 
 #include "lib/learn.h"
 
-static __always_inline const struct ps_policy *query__policy(const struct scratch *s)
-{
+static __always_inline const struct ps_policy *query__policy(const struct scratch *s) {
     __u32 policy = PS_BINDING_POLICY(s->binding);
 
     return bpf_map_lookup_elem(&policies, &policy);
 }
 
 /* A name that no rule allows: the reverse name of an address that may be reached passes all the same. */
-PS_GLOBAL int query__reverse_name(__u32 index)
-{
+PS_GLOBAL int query__reverse_name(__u32 index) {
     struct scratch *s = scratch__at(index), *other;
     const struct ps_match *m;
     int is_learned = 0;
@@ -30,7 +28,7 @@ PS_GLOBAL int query__reverse_name(__u32 index)
         s->best.rule = m->rule;
         return m->verdict == PS_ALLOW ? PS_R_REVERSE_QUERY : PS_R_REVERSE_NOT_ALLOWED;
     }
-    spare = scratch__claim();     /* judging a learned name again would overwrite the question */
+    spare = scratch__claim(); /* judging a learned name again would overwrite the question */
     other = spare == PS_SCRATCH_NONE ? 0 : scratch__at(spare);
     if (other) {
         other->address = s->address;
@@ -43,8 +41,7 @@ PS_GLOBAL int query__reverse_name(__u32 index)
 }
 
 /* The name in the scratch against the policy. */
-static __always_inline int query__judge_name(struct scratch *s, __u32 index)
-{
+static __always_inline int query__judge_name(struct scratch *s, __u32 index) {
     int verdict = match__name(index, PS_BINDING_POLICY(s->binding));
 
     s->best.rule = s->match.rule;
@@ -57,8 +54,8 @@ static __always_inline int query__judge_name(struct scratch *s, __u32 index)
 }
 
 /* Records the question. A name that is only watched (audit) teaches addresses that nothing allows. */
-static __always_inline int query__record(struct scratch *s, __u32 index, const struct ps_policy *p, __u32 cap, int allowed)
-{
+static __always_inline int query__record(struct scratch *s, __u32 index, const struct ps_policy *p, __u32 cap,
+                                         int allowed) {
     learn__fill_query_key(s);
     s->query.name_hash = s->name_hash;
     s->query.sent_ns = bpf_ktime_get_ns();
@@ -72,8 +69,7 @@ static __always_inline int query__record(struct scratch *s, __u32 index, const s
 }
 
 /* One query message at `offset` of the packet. */
-PS_GLOBAL int query__judge(struct __sk_buff *skb, __u32 index, __u32 offset, __u32 length)
-{
+PS_GLOBAL int query__judge(struct __sk_buff *skb, __u32 index, __u32 offset, __u32 length) {
     struct scratch *s = scratch__at(index);
     const struct ps_gate *g = identity__gate();
     const struct ps_policy *p;
@@ -99,8 +95,7 @@ PS_GLOBAL int query__judge(struct __sk_buff *skb, __u32 index, __u32 offset, __u
 }
 
 /* A segment to port 53 is one or more whole messages, each after its length (RFC 1035, 4.2.2). */
-PS_GLOBAL int query__judge_stream(struct __sk_buff *skb, __u32 index)
-{
+PS_GLOBAL int query__judge_stream(struct __sk_buff *skb, __u32 index) {
     struct scratch *s = scratch__at(index);
     __u32 at, left, length;
     __u8 prefix[2];

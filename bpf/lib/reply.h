@@ -7,29 +7,25 @@
 
 #include "lib/learn.h"
 
-static __always_inline void reply__key(struct ps_udp_peer_key *key, const struct flow *f, __u32 slot)
-{
+static __always_inline void reply__key(struct ps_udp_peer_key *key, const struct flow *f, __u32 slot) {
     __builtin_memcpy(key->peer, f->remote.octets, 16);
     key->slot = slot;
     key->local_port = f->local_port;
     key->peer_port = f->remote_port;
 }
 
-static __always_inline int reply__is_live(const struct ps_udp_peer *peer)
-{
+static __always_inline int reply__is_live(const struct ps_udp_peer *peer) {
     return peer && bpf_ktime_get_ns() - peer->last_ns < PS_UDP_REPLY_S * PS_NS_PER_S;
 }
 
 /* The learned name under which our own conversation is open: it goes on when the address expires. */
-static __always_inline __u64 reply__open_name(const struct ps_udp_peer *peer)
-{
+static __always_inline __u64 reply__open_name(const struct ps_udp_peer *peer) {
     return reply__is_live(peer) && peer->opened_by_us ? peer->name_hash : 0;
 }
 
 /* Notes that `ours` (1) or the peer (0) opened the conversation, or speaks again in it. */
-static __always_inline void reply__touch(const struct ps_udp_peer_key *key, struct ps_udp_peer *peer, __u32 ours,
-                                         __u64 name_hash, __u32 index, __u32 slot)
-{
+static __always_inline void reply__touch(const struct ps_udp_peer_key *key, struct ps_udp_peer *peer,
+                                         __u32 ours, __u64 name_hash, __u32 index, __u32 slot) {
     const struct ps_gate *g = identity__gate();
     struct scratch *s = scratch__at(index);
     struct ps_udp_peer fresh = {.last_ns = bpf_ktime_get_ns(), .name_hash = name_hash, .opened_by_us = ours};

@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "lib/scratch.h"
 #include "lib/maps.h"
+#include "lib/scratch.h"
 
 #define PS_RING_FAILED (-1)
 
@@ -16,10 +16,9 @@
  * PS_RING_EVICTS set, `ring` now holds the key that stood there.
  */
 #define PS_RING_EVICTS 0x40000000
-#define PS_RING_PLACE(position) ((__u32)(position) & 0x3fffffff)
+#define PS_RING_PLACE(position) ((__u32)(position)&0x3fffffff)
 
-PS_GLOBAL __s32 ring__push(__u32 index, __u32 slot, __u32 kind, __u32 cap)
-{
+PS_GLOBAL __s32 ring__push(__u32 index, __u32 slot, __u32 kind, __u32 cap) {
     struct scratch *s = scratch__at(index);
     struct ps_heads *h = bpf_map_lookup_elem(&heads, &slot);
     struct ps_ring_key key = {.slot = slot, .kind = kind};
@@ -42,8 +41,7 @@ PS_GLOBAL __s32 ring__push(__u32 index, __u32 slot, __u32 kind, __u32 cap)
 }
 
 /* Is the entry at `place` in the older half of the container's ring? Then a refresh gives it a new place. */
-static __always_inline int ring__is_ageing(__u32 slot, __u32 kind, __u32 place, __u32 cap)
-{
+static __always_inline int ring__is_ageing(__u32 slot, __u32 kind, __u32 place, __u32 cap) {
     const struct ps_heads *h = bpf_map_lookup_elem(&heads, &slot);
 
     return h && ((h->head[kind & 7] - 1 - place) & (cap - 1)) >= cap / 2;

@@ -15,7 +15,7 @@
 /* The best answer so far for a flow: any deny beats every allow, the first of each kind counts. */
 struct finding {
     __u64 rule;
-    __u64 name_hash;              /* the learned name behind it, 0 for a CIDR */
+    __u64 name_hash; /* the learned name behind it, 0 for a CIDR */
     __u8 verdict;
 };
 
@@ -26,26 +26,26 @@ struct scratch {
     __u32 slot;
     struct finding best;
     __u8 message[PS_ANSWER_MAX];
-    __u8 name[PS_NAME_END + 264];     /* see above */
-    __u32 name_length;                /* octets of the text */
-    __u32 message_length;             /* octets of `message` that are the message's */
+    __u8 name[PS_NAME_END + 264]; /* see above */
+    __u32 name_length;            /* octets of the text */
+    __u32 message_length;         /* octets of `message` that are the message's */
     __u64 name_hash;
     __u16 id;
     __u16 type;
     __u16 answers;
     __u8 rcode;
     __u8 truncated;
-    struct ps_match match;            /* of the name */
-    union ps_address address;         /* of a reverse name, or of a record */
+    struct ps_match match;    /* of the name */
+    union ps_address address; /* of a reverse name, or of a record */
     /* one record of an answer */
-    __u32 record_data;                /* offset */
+    __u32 record_data; /* offset */
     __u32 record_ttl;
     __u16 record_type;
     __u16 record_length;
     /* the query an answer belongs to */
     struct ps_query query;
     struct ps_query_key query_key;
-    struct ps_ring_entry ring;        /* in: the key that takes a place; out: the key that stood there */
+    struct ps_ring_entry ring; /* in: the key that takes a place; out: the key that stood there */
     struct ps_learned blank_learned;
     struct ps_domain domain;
 };
@@ -72,13 +72,11 @@ struct {
 
 #define PS_SCRATCH_NONE 0xffffffff
 
-static __always_inline struct scratch *scratch__at(__u32 index)
-{
+static __always_inline struct scratch *scratch__at(__u32 index) {
     return bpf_map_lookup_elem(&scratches, &index);
 }
 
-static __always_inline void scratch__open(__u32 index, const struct flow *f, __u32 slot, __u64 binding)
-{
+static __always_inline void scratch__open(__u32 index, const struct flow *f, __u32 slot, __u64 binding) {
     struct scratch *s = scratch__at(index);
 
     if (!s)
@@ -94,8 +92,7 @@ static __always_inline void scratch__open(__u32 index, const struct flow *f, __u
  * PS_SCRATCH_NONE when programs nest deeper than there are slots: the caller denies. Global, so that the four ways
  * out are not times all that follows.
  */
-PS_GLOBAL __u32 scratch__claim(void)
-{
+PS_GLOBAL __u32 scratch__claim(void) {
     __u32 zero = 0;
     __u64 *busy = bpf_map_lookup_elem(&scratch_busy, &zero);
 
@@ -110,8 +107,7 @@ PS_GLOBAL __u32 scratch__claim(void)
     return PS_SCRATCH_NONE;
 }
 
-static __always_inline void scratch__release(__u32 index)
-{
+static __always_inline void scratch__release(__u32 index) {
     __u32 zero = 0;
     __u64 *busy = bpf_map_lookup_elem(&scratch_busy, &zero);
 

@@ -16,7 +16,16 @@ std::string reversed(std::string text) {
 }
 
 Octets edns(std::uint16_t data_length, std::size_t there) {
-    Octets opt = {0, 0, 41, 0x10, 0, 0, 0, 0, 0, static_cast<std::uint8_t>(data_length >> 8),
+    Octets opt = {0,
+                  0,
+                  41,
+                  0x10,
+                  0,
+                  0,
+                  0,
+                  0,
+                  0,
+                  static_cast<std::uint8_t>(data_length >> 8),
                   static_cast<std::uint8_t>(data_length)};
     opt.resize(opt.size() + there, 0xaa);
     return opt;
@@ -32,8 +41,9 @@ std::string labels(int count, int octets) {
 } // namespace
 
 TEST_CASE("a name is read reversed and lower-cased, whatever its case and length") {
-    const std::string names[] = {"example.com", "a", "EXAMPLE.Com", "_dmarc.x-y.example", "xn--bcher-kva.example",
-                                 labels(1, 63), labels(127, 1), labels(3, 63) + "." + std::string(61, 'b')};
+    const std::string names[] = {
+        "example.com",           "a",           "EXAMPLE.Com",  "_dmarc.x-y.example",
+        "xn--bcher-kva.example", labels(1, 63), labels(127, 1), labels(3, 63) + "." + std::string(61, 'b')};
     for (const std::string &name : names) {
         Message message;
         message.name = name;
@@ -84,7 +94,10 @@ TEST_CASE("a query that could hide its name is refused by reason") {
         {"space in a label", {.name = "a b.com"}, PS_R_DNS_LABEL},
         {"dot in a label", {.raw_name = {3, 'a', '.', 'b', 3, 'c', 'o', 'm', 0}}, PS_R_DNS_LABEL},
         {"NUL in a label", {.raw_name = {3, 'a', 0, 'b', 0}}, PS_R_DNS_LABEL},
-        {"UTF-8", {.name = "b\xc3\xbc" "cher.example"}, PS_R_DNS_LABEL},
+        {"UTF-8",
+         {.name = "b\xc3\xbc"
+                  "cher.example"},
+         PS_R_DNS_LABEL},
         {"254 octets", {.name = labels(3, 63) + "." + std::string(62, 'b')}, PS_R_DNS_NAME_LONG},
         {"128 labels", {.name = labels(128, 1)}, PS_R_DNS_NAME_LONG},
         {"class CHAOS", {.dns_class = 3}, PS_R_DNS_CLASS},
@@ -92,7 +105,9 @@ TEST_CASE("a query that could hide its name is refused by reason") {
         {"EDNS announced, not there", {.additionals = 1}, PS_R_DNS_TRAILING},
         {"EDNS shorter than it says", {.additionals = 1, .tail = edns(8, 7)}, PS_R_DNS_TRAILING},
         {"octets behind EDNS", {.additionals = 1, .tail = edns(8, 9)}, PS_R_DNS_TRAILING},
-        {"a record that is not EDNS", {.additionals = 1, .tail = {0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0}}, PS_R_DNS_TRAILING},
+        {"a record that is not EDNS",
+         {.additionals = 1, .tail = {0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0}},
+         PS_R_DNS_TRAILING},
         {"EDNS", {.additionals = 1, .tail = edns(0, 0)}, 0},
         {"EDNS with options", {.additionals = 1, .tail = edns(24, 24)}, 0},
         {"type HTTPS", {.type = 65}, 0},
@@ -140,16 +155,11 @@ TEST_CASE("reverse names stand for whole addresses only") {
     struct {
         const char *name, *address; // address: null when the name stands for none
     } const cases[] = {
-        {"4.3.2.1.in-addr.arpa", "01020304"},
-        {"255.255.255.255.in-addr.arpa", "ffffffff"},
-        {"0.0.0.10.in-addr.arpa", "0a000000"},
-        {"100.20.3.1.IN-ADDR.arpa", "01031464"},
-        {"256.3.2.1.in-addr.arpa", nullptr},
-        {"04.3.2.1.in-addr.arpa", nullptr},
-        {"3.2.1.in-addr.arpa", nullptr},
-        {"5.4.3.2.1.in-addr.arpa", nullptr},
-        {"a.3.2.1.in-addr.arpa", nullptr},
-        {"in-addr.arpa", nullptr},
+        {"4.3.2.1.in-addr.arpa", "01020304"},  {"255.255.255.255.in-addr.arpa", "ffffffff"},
+        {"0.0.0.10.in-addr.arpa", "0a000000"}, {"100.20.3.1.IN-ADDR.arpa", "01031464"},
+        {"256.3.2.1.in-addr.arpa", nullptr},   {"04.3.2.1.in-addr.arpa", nullptr},
+        {"3.2.1.in-addr.arpa", nullptr},       {"5.4.3.2.1.in-addr.arpa", nullptr},
+        {"a.3.2.1.in-addr.arpa", nullptr},     {"in-addr.arpa", nullptr},
         {"4.3.2.1.xin-addr.arpa", nullptr},
     };
     for (const auto &c : cases) {
@@ -179,8 +189,8 @@ TEST_CASE("an answer's records are walked through pointers, and never past the e
     Message message;
     message.flags = 0x8180;
     message.answers = 2;
-    message.tail = {0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 60, 0, 2, 0xc0, 12,          // CNAME
-                    0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 0,  0, 4, 192,  0,  2, 7};   // A
+    message.tail = {0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 60, 0, 2, 0xc0, 12,        // CNAME
+                    0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 0,  0, 4, 192,  0,  2, 7}; // A
     const Octets whole = message.octets();
     Packet packet(whole);
     fresh_scratch();

@@ -13,13 +13,32 @@ namespace penstock::bpf_host {
 namespace {
 
 Octets v4(std::uint8_t protocol, std::size_t payload, std::uint16_t fragment = 0, std::uint8_t first = 0x45) {
-    Octets ip = {first, 0, 0, 0, 0, 0, static_cast<std::uint8_t>(fragment >> 8), static_cast<std::uint8_t>(fragment),
-                 64, protocol, 0, 0, 10, 0, 0, 1, 192, 0, 2, 7};
+    Octets ip = {first,
+                 0,
+                 0,
+                 0,
+                 0,
+                 0,
+                 static_cast<std::uint8_t>(fragment >> 8),
+                 static_cast<std::uint8_t>(fragment),
+                 64,
+                 protocol,
+                 0,
+                 0,
+                 10,
+                 0,
+                 0,
+                 1,
+                 192,
+                 0,
+                 2,
+                 7};
     ip.resize(20 + payload);
     return ip;
 }
 
-Octets v6(const std::vector<std::uint8_t> &next, std::size_t payload) { // next: types of the headers, last is L4
+Octets v6(const std::vector<std::uint8_t> &next,
+          std::size_t payload) { // next: types of the headers, last is L4
     Octets ip(40);
     ip[0] = 0x60;
     ip[6] = next.front();
@@ -31,7 +50,8 @@ Octets v6(const std::vector<std::uint8_t> &next, std::size_t payload) { // next:
     return ip;
 }
 
-int read(const Octets &octets, struct flow &f, std::uint8_t direction = PS_EGRESS, std::uint32_t segments = 0) {
+int read(const Octets &octets, struct flow &f, std::uint8_t direction = PS_EGRESS,
+         std::uint32_t segments = 0) {
     Packet packet(octets, segments);
     f = {};
     f.direction = direction;
@@ -128,13 +148,15 @@ TEST_CASE("the kernel's address classes are the oracle's") {
             address__from_v4(&a, static_cast<__u32>(firsts[random() % std::size(firsts)]) << 24 |
                                      static_cast<__u32>(random() & (i % 3 ? 0xffffff : 0x1fffff)));
         } else {
-            const std::uint16_t heads[] = {0, 0x0064, 0x2001, 0x2002, 0xfc00, 0xfd12, 0xfe80, 0xfebf, 0xfec0, 0xff02};
+            const std::uint16_t heads[] = {0,      0x0064, 0x2001, 0x2002, 0xfc00,
+                                           0xfd12, 0xfe80, 0xfebf, 0xfec0, 0xff02};
             const std::uint16_t head = heads[random() % std::size(heads)];
             a.octets[0] = static_cast<__u8>(head >> 8), a.octets[1] = static_cast<__u8>(head);
             if (head == 0x0064)
                 a.octets[2] = 0xff, a.octets[3] = 0x9b, a.octets[5] = static_cast<__u8>(random() % 2);
             for (int k = head == 0x2002 ? 2 : 12; k < 16; k++)
-                a.octets[k] = random() % 3 ? static_cast<__u8>(random()) : firsts[random() % std::size(firsts)];
+                a.octets[k] =
+                    random() % 3 ? static_cast<__u8>(random()) : firsts[random() % std::size(firsts)];
         }
         policy::Address oracle;
         std::memcpy(oracle.octets.data(), a.octets, 16);

@@ -18,7 +18,9 @@ void put16(penstock::bpf_host::Octets &to, std::uint16_t value) {
 
 } // namespace
 
-struct scratch *scratch__at(__u32) { return &the_scratch(); }
+struct scratch *scratch__at(__u32) {
+    return &the_scratch();
+}
 
 namespace penstock::bpf_host {
 
@@ -41,7 +43,8 @@ Octets wire_name(const std::string &dotted) {
     while (begin < dotted.size()) {
         const std::size_t end = std::min(dotted.find('.', begin), dotted.size());
         wire.push_back(static_cast<std::uint8_t>(end - begin));
-        wire.insert(wire.end(), dotted.begin() + static_cast<long>(begin), dotted.begin() + static_cast<long>(end));
+        wire.insert(wire.end(), dotted.begin() + static_cast<long>(begin),
+                    dotted.begin() + static_cast<long>(end));
         begin = end + 1;
     }
     wire.push_back(0);
