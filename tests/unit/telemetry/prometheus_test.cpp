@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/telemetry/prometheus.h"
+
+#include "bpf/abi.h"
+
+#include <catch2/catch.hpp>
+#include <set>
+#include <sstream>
+
+using namespace penstock;
+using namespace penstock::telemetry;
+
+namespace {
+
+CounterRow row(const std::string &container, std::uint64_t id, std::uint64_t packets)
+{
+    CounterRow row;
+    row.container = container;
+    row.cgroup_id = id;
+    row.policy = "p";
+    row.rule = "r";
+    row.verdict = abi::PS_DENY;
+    row.reason = abi::PS_R_NO_RULE;
+    row.packets = packets;
+    row.bytes = packets * 100;
+    return row;
+}
+
+bool has_line(const std::string &page, const std::string &line)
+{
+    return ("\n" + page).find("\n" + line + "\n") != std::string::npos;
+}
+
+} // namespace
+
+TEST_CASE("label values are escaped, and what is no UTF-8 is made visible")
+{
+    CHECK(escape_label("plain") == "plain");
+    CHECK(escape_label("a\\b\"c\nd") == "a\\\\b\\\"c\\nd");
+    CHECK(escape_label("\xff") == "\\\\xff");
+    CHECK(escape_label("gr\xc3\xbc\xc3\x9f") == "gr\xc3\xbc\xc3\x9f");
+}
+
+TEST_CASE("traffic is a sample for each set of labels, packets and bytes")
+{
+    Snapshot snapshot;
+    snapshot.counters = {row("/a\"b", 1, 3)};
+    const auto page = prometheus_text(snapshot);
+    const std::string labels =
+        R"({container="/a\"b",policy="p",rule="r",direction="egress",verdict="deny",reason="no-rule"})";
+    CHECK(has_line(page, "penstock_packets_total" + labels + " 3"));
+    CHECK(has_line(page, "penstock_bytes_total" + labels + " 300"));
+}
+
+TEST_CASE("two tenants of one path are one series, as a page must not hold it twice")
+{
+    Snapshot snapshot;
+    snapshot.counters = {row("/a", 1, 3), row("/a", 2, 4)};
+    const auto page = prometheus_text(snapshot);
+    CHECK(page.find("reason=\"no-rule\"} 7\n") != std::string::npos);
+    CHECK(page.find("reason=\"no-rule\"} 3\n") == std::string::npos);
+}
+
+TEST_CASE("every family has HELP and TYPE before its samples, and stands once")
+{
+    Snapshot snapshot;
+    snapshot.counters = {row("/a", 1, 3)};
+    snapshot.maps = {{"names", 1, 2}};
+    snapshot.features = {{"birth", true, "", ""}, {"lsm", false, "no", "all"}};
+    snapshot.events_lost = 5;
+    const auto page = prometheus_text(snapshot);
+    std::istringstream lines(page);
+    std::set<std::string> seen;
+    std::string family;
+    for (std::string line; std::getline(lines, line);) {
+        INFO(line);
+        if (line.starts_with("# HELP ")) {
+            family = line.substr(7, line.find(' ', 7) - 7);
+            CHECK(seen.insert(family).second);
+            REQUIRE(std::getline(lines, line));
+            CHECK(line.starts_with("# TYPE " + family + " "));
+        } else {
+            CHECK(line.substr(0, line.find_first_of(" {")) == family);
+        }
+    }
+    CHECK(has_line(page, "penstock_events_lost_total 5"));
+    CHECK(has_line(page, "penstock_feature_active{feature=\"lsm\"} 0"));
+    CHECK(has_line(page, "penstock_map_capacity{map=\"names\"} 2"));
+    CHECK(page.ends_with("\n"));
+}
