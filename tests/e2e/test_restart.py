@@ -38,6 +38,19 @@ def world(lab):
     return lab, busy, other
 
 
+def active_features(lab) -> dict[str, bool]:
+    return {feature["name"]: feature["active"] for feature in lab.daemon.get("/v1/features")["features"]}
+
+
+def test_features_are_the_same_after_a_restart(world):
+    lab, _, _ = world
+    before = active_features(lab)
+    lab.daemon.kill9()
+    lab.daemon.start()
+    assert active_features(lab) == before
+    assert before["birth"] and sum(before.values()) >= len(before) - 1, "all but socket-families work on every kernel that we support"
+
+
 def test_kill_and_restart_under_load(world):
     lab, busy, other = world
     assert busy.probe("stream_open", key="download", address="198.51.100.10", port=80)["error"] is None
