@@ -48,7 +48,7 @@ def test_features_are_the_same_after_a_restart(world):
     lab.daemon.kill9()
     lab.daemon.start()
     assert active_features(lab) == before
-    assert before["birth"] and sum(before.values()) >= len(before) - 1, "all but socket-families work on every kernel that we support"
+    assert before["birth"] and sum(before.values()) >= len(before) - 1, "all but lsm work on every kernel that we support"
 
 
 def test_kill_and_restart_under_load(world):
