@@ -26,8 +26,7 @@ struct CloseDirectory {
     void operator()(DIR *directory) const { ::closedir(directory); }
 };
 
-std::vector<std::string> subdirectories(int directory)
-{
+std::vector<std::string> subdirectories(int directory) {
     std::vector<std::string> names;
     const int copy = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); // own read position
     if (copy < 0)
@@ -49,12 +48,9 @@ std::vector<std::string> subdirectories(int directory)
 } // namespace
 
 CgroupTree::CgroupTree(UniqueFd inotify, std::string mount, std::string gate_root)
-    : inotify_(std::move(inotify)), mount_(std::move(mount)), gate_root_(std::move(gate_root))
-{
-}
+    : inotify_(std::move(inotify)), mount_(std::move(mount)), gate_root_(std::move(gate_root)) {}
 
-Result<CgroupTree> CgroupTree::make(std::string mount, std::string gate_root)
-{
+Result<CgroupTree> CgroupTree::make(std::string mount, std::string gate_root) {
     UniqueFd inotify(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
     if (!inotify)
         return system_error("watch cgroups: inotify_init1", errno);
@@ -65,16 +61,14 @@ Result<CgroupTree> CgroupTree::make(std::string mount, std::string gate_root)
     return tree;
 }
 
-std::vector<TreeChange> CgroupTree::rescan()
-{
+std::vector<TreeChange> CgroupTree::rescan() {
     std::vector<TreeChange> changes;
     unwatched_ = 0;
     reconcile(gate_root_, true, changes);
     return changes;
 }
 
-std::vector<TreeChange> CgroupTree::look_at(std::string_view path)
-{
+std::vector<TreeChange> CgroupTree::look_at(std::string_view path) {
     std::vector<TreeChange> changes;
     const std::string target = normal_path(path);
     if (!is_at_or_below(target, gate_root_))
@@ -93,8 +87,7 @@ std::vector<TreeChange> CgroupTree::look_at(std::string_view path)
 }
 
 // Makes the record of `path` agree with the directory. `recurse`: look below a known one, too.
-void CgroupTree::reconcile(const std::string &path, bool recurse, std::vector<TreeChange> &changes)
-{
+void CgroupTree::reconcile(const std::string &path, bool recurse, std::vector<TreeChange> &changes) {
     std::vector<std::string> pending{path};
     while (!pending.empty()) {
         const std::string current = std::move(pending.back());
@@ -102,7 +95,7 @@ void CgroupTree::reconcile(const std::string &path, bool recurse, std::vector<Tr
 
         const UniqueFd directory(
             ::open((mount_ + current).c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-        struct stat status{};
+        struct stat status {};
         const bool exists = directory && ::fstat(directory.get(), &status) == 0;
         const auto known = nodes_.find(current);
         const bool same = exists && known != nodes_.end() && known->second.id == status.st_ino;
@@ -119,15 +112,16 @@ void CgroupTree::reconcile(const std::string &path, bool recurse, std::vector<Tr
         for (const auto &name : subdirectories(directory.get()))
             children.insert(child_path(current, name));
         if (same) // known children that are gone are found by looking for them
-            for (auto it = nodes_.upper_bound(current); it != nodes_.end() && it->first.starts_with(current); ++it)
+            for (auto it = nodes_.upper_bound(current); it != nodes_.end() && it->first.starts_with(current);
+                 ++it)
                 if (parent_path(it->first) == current)
                     children.insert(it->first);
         pending.insert(pending.end(), children.rbegin(), children.rend());
     }
 }
 
-void CgroupTree::add(const std::string &path, int directory, std::uint64_t id, std::vector<TreeChange> &changes)
-{
+void CgroupTree::add(const std::string &path, int directory, std::uint64_t id,
+                     std::vector<TreeChange> &changes) {
     // Through the open descriptor: the path may name another directory by now.
     const std::string exact = "/proc/self/fd/" + std::to_string(directory);
     const int watch = ::inotify_add_watch(inotify_.get(), exact.c_str(), watch_mask);
@@ -142,8 +136,7 @@ void CgroupTree::add(const std::string &path, int directory, std::uint64_t id, s
     changes.push_back({true, std::move(node)});
 }
 
-void CgroupTree::drop(const std::string &path, std::vector<TreeChange> &changes)
-{
+void CgroupTree::drop(const std::string &path, std::vector<TreeChange> &changes) {
     std::vector<std::string> paths;
     const std::string below = path == "/" ? path : path + '/';
     if (nodes_.contains(path))
@@ -162,8 +155,7 @@ void CgroupTree::drop(const std::string &path, std::vector<TreeChange> &changes)
     }
 }
 
-std::vector<TreeChange> CgroupTree::read_changes()
-{
+std::vector<TreeChange> CgroupTree::read_changes() {
     std::vector<TreeChange> changes;
     alignas(inotify_event) std::array<char, 16384> buffer;
     for (;;) {

@@ -26,7 +26,7 @@ struct CgroupNode {
 };
 
 struct TreeChange {
-    bool added = false;      // else removed
+    bool added = false; // else removed
     CgroupNode node;
 };
 
@@ -47,7 +47,7 @@ class CgroupTree {
     std::vector<TreeChange> rescan();
 
     const std::map<std::string, CgroupNode> &nodes() const { return nodes_; }
-    std::size_t unwatched() const { return unwatched_; }   // directories beyond the limit of inotify watches
+    std::size_t unwatched() const { return unwatched_; } // directories beyond the limit of inotify watches
     std::uint64_t overflows() const { return overflows_; }
 
   private:
@@ -60,8 +60,8 @@ class CgroupTree {
     UniqueFd inotify_;
     std::string mount_;
     std::string gate_root_;
-    std::map<std::string, CgroupNode> nodes_;          // by path; a directory's descendants follow it
-    std::unordered_map<int, std::string> watched_;     // watch descriptor -> path
+    std::map<std::string, CgroupNode> nodes_;      // by path; a directory's descendants follow it
+    std::unordered_map<int, std::string> watched_; // watch descriptor -> path
     std::unordered_map<std::string, int> watch_of_;
     std::size_t unwatched_ = 0;
     std::uint64_t overflows_ = 0;

@@ -11,8 +11,7 @@ namespace {
 
 // The usual two-pointer walk: on a mismatch go back to the last star and let it take one item more. Linear
 // for one star, at worst the product of the lengths; no recursion, so no pattern can blow it up.
-bool match_component(std::string_view pattern, std::string_view text)
-{
+bool match_component(std::string_view pattern, std::string_view text) {
     std::size_t p = 0, t = 0, star = std::string_view::npos, taken = 0;
     while (t < text.size()) {
         if (p < pattern.size() && pattern[p] == '*') {
@@ -33,8 +32,8 @@ bool match_component(std::string_view pattern, std::string_view text)
     return p == pattern.size();
 }
 
-bool match_components(const std::vector<std::string_view> &pattern, const std::vector<std::string_view> &path)
-{
+bool match_components(const std::vector<std::string_view> &pattern,
+                      const std::vector<std::string_view> &path) {
     std::size_t p = 0, t = 0, star = std::string_view::npos, taken = 0;
     while (t < path.size()) {
         if (p < pattern.size() && pattern[p] == "**") {
@@ -55,13 +54,11 @@ bool match_components(const std::vector<std::string_view> &pattern, const std::v
 
 } // namespace
 
-bool glob_match(std::string_view pattern, std::string_view path)
-{
+bool glob_match(std::string_view pattern, std::string_view path) {
     return match_components(components(pattern), components(path));
 }
 
-bool is_literal(std::string_view pattern)
-{
+bool is_literal(std::string_view pattern) {
     return pattern.find_first_of("*?") == std::string_view::npos;
 }
 

@@ -10,8 +10,7 @@ namespace penstock::container {
 namespace {
 
 // Only a selector whose every field is built can be decided; fields are ANDed, so one unknown field means no.
-std::vector<std::string> unbuilt_fields(const policy::Selector &selector)
-{
+std::vector<std::string> unbuilt_fields(const policy::Selector &selector) {
     std::vector<std::string> fields;
     const std::pair<const char *, const std::optional<std::string> &> optional_fields[] = {
         {"runtime", selector.runtime}, {"name", selector.name}, {"image", selector.image},
@@ -28,16 +27,14 @@ std::vector<std::string> unbuilt_fields(const policy::Selector &selector)
 } // namespace
 
 Selection::Selection(const std::vector<policy::Policy> &policies, std::string gate_root, BirthRules birth)
-    : gate_root_(std::move(gate_root)), birth_(std::move(birth))
-{
+    : gate_root_(std::move(gate_root)), birth_(std::move(birth)) {
     for (std::size_t i = 0; i < policies.size(); ++i)
         for (const auto &selector : policies[i].select)
             if (selector.cgroup && unbuilt_fields(selector).empty())
                 patterns_.push_back({*selector.cgroup, is_literal(*selector.cgroup), i});
 }
 
-std::vector<std::size_t> Selection::policies_of(std::string_view path) const
-{
+std::vector<std::size_t> Selection::policies_of(std::string_view path) const {
     std::vector<std::size_t> found;
     const bool slice = path.ends_with(".slice");
     for (const auto &pattern : patterns_)
@@ -48,8 +45,7 @@ std::vector<std::size_t> Selection::policies_of(std::string_view path) const
 }
 
 // What the birth program does at mkdir, said of a path: `above` is what its parent stands for.
-Standing Selection::born(std::string_view path, const Standing &above) const
-{
+Standing Selection::born(std::string_view path, const Standing &above) const {
     const auto row = [&](Standing::Kind kind, std::uint16_t birth) {
         return Standing{kind, std::string(path), {}, birth};
     };
@@ -62,17 +58,18 @@ Standing Selection::born(std::string_view path, const Standing &above) const
         return {Standing::Kind::inner, above.container, {}, abi::PS_POLICY_UNBOUND};
     const BirthRule *longest = nullptr; // as the trie answers; a name is asked before a path
     for (const auto &name : birth_.names)
-        if (last_component(path).starts_with(name.text) && (!longest || name.text.size() > longest->text.size()))
+        if (last_component(path).starts_with(name.text) &&
+            (!longest || name.text.size() > longest->text.size()))
             longest = &name;
     const bool named = longest != nullptr;
     for (const auto &prefix : birth_.paths)
-        if (!named && path.starts_with(prefix.text) && (!longest || prefix.text.size() > longest->text.size()))
+        if (!named && path.starts_with(prefix.text) &&
+            (!longest || prefix.text.size() > longest->text.size()))
             longest = &prefix;
     return longest ? row(Standing::Kind::born, longest->policy) : Standing{};
 }
 
-Standing Selection::standing(std::string_view path) const
-{
+Standing Selection::standing(std::string_view path) const {
     if (path == "/" || !is_at_or_below(path, gate_root_))
         return {};
     Standing result;
@@ -84,7 +81,8 @@ Standing Selection::standing(std::string_view path) const
             if (auto policies = policies_of(prefix); !policies.empty()) {
                 if (!self)
                     return {Standing::Kind::inner, std::string(prefix), {}, abi::PS_POLICY_UNBOUND};
-                return {Standing::Kind::selected, std::string(prefix), std::move(policies), abi::PS_POLICY_UNBOUND};
+                return {Standing::Kind::selected, std::string(prefix), std::move(policies),
+                        abi::PS_POLICY_UNBOUND};
             }
             result = born(prefix, result);
         }
@@ -93,8 +91,7 @@ Standing Selection::standing(std::string_view path) const
     }
 }
 
-std::vector<std::string> Selection::unbuilt(const policy::Policy &policy)
-{
+std::vector<std::string> Selection::unbuilt(const policy::Policy &policy) {
     std::vector<std::string> sentences;
     for (std::size_t i = 0; i < policy.select.size(); ++i) {
         std::string names;

@@ -29,21 +29,21 @@ struct BirthRule {
 };
 struct BirthRules {
     std::vector<BirthRule> strict_roots;
-    std::vector<BirthRule> names;  // prefixes of a cgroup's own name
-    std::vector<BirthRule> paths;  // prefixes of the path below the cgroup mount
+    std::vector<BirthRule> names; // prefixes of a cgroup's own name
+    std::vector<BirthRule> paths; // prefixes of the path below the cgroup mount
 };
 
 struct Standing {
     enum class Kind {
-        outside,      // not ours: not below the gate root, or nothing names it
-        inner,        // part of the container at `container`
-        strict_root,  // the row that gives its children the birth verdict
-        born,         // a container that no policy selects
-        selected,     // a container with `policies`
+        outside,     // not ours: not below the gate root, or nothing names it
+        inner,       // part of the container at `container`
+        strict_root, // the row that gives its children the birth verdict
+        born,        // a container that no policy selects
+        selected,    // a container with `policies`
     };
     Kind kind = Kind::outside;
-    std::string container;              // path of the container it is or belongs to
-    std::vector<std::size_t> policies;  // selected: indices into the policies given, ascending
+    std::string container;                        // path of the container it is or belongs to
+    std::vector<std::size_t> policies;            // selected: indices into the policies given, ascending
     std::uint16_t birth = abi::PS_POLICY_UNBOUND; // strict_root, born: PS_POLICY_BIRTH_*
 
     bool is_row() const { return kind != Kind::outside && kind != Kind::inner; }

@@ -14,8 +14,7 @@ using telemetry::hex_id;
 using telemetry::utf8_text;
 namespace {
 
-std::optional<std::uint64_t> parse_id(std::string_view text)
-{
+std::optional<std::uint64_t> parse_id(std::string_view text) {
     const int base = text.starts_with("0x") ? 16 : 10;
     if (base == 16)
         text.remove_prefix(2);
@@ -26,34 +25,32 @@ std::optional<std::uint64_t> parse_id(std::string_view text)
     return id;
 }
 
-bool ends_in_components(std::string_view path, std::string_view tail)
-{
+bool ends_in_components(std::string_view path, std::string_view tail) {
     return path.size() > tail.size() && path.ends_with(tail) && path[path.size() - tail.size() - 1] == '/';
 }
 
 } // namespace
 
-ApiAnswer json_answer(const json::value &value, unsigned status)
-{
+ApiAnswer json_answer(const json::value &value, unsigned status) {
     ApiAnswer answer;
     answer.status = status;
     answer.body = json::serialize(value) + "\n";
     return answer;
 }
 
-ApiAnswer change_answer(const ChangeOutcome &outcome, std::uint32_t generation, bool count_only)
-{
+ApiAnswer change_answer(const ChangeOutcome &outcome, std::uint32_t generation, bool count_only) {
     if (outcome.status != 200)
-        return json_answer({{"error", utf8_text(outcome.error)}, {"diagnostics", diagnostics_json(outcome.diagnostics)}},
-                           outcome.status);
-    json::value policies = count_only ? json::value(outcome.policies.size()) : json::value(strings_json(outcome.policies));
+        return json_answer(
+            {{"error", utf8_text(outcome.error)}, {"diagnostics", diagnostics_json(outcome.diagnostics)}},
+            outcome.status);
+    json::value policies =
+        count_only ? json::value(outcome.policies.size()) : json::value(strings_json(outcome.policies));
     return json_answer({{"policies", std::move(policies)},
                         {"generation", generation},
                         {"diagnostics", diagnostics_json(outcome.diagnostics)}});
 }
 
-json::array diagnostics_json(const policy::Diagnostics &diagnostics)
-{
+json::array diagnostics_json(const policy::Diagnostics &diagnostics) {
     json::array all;
     for (const auto &diagnostic : diagnostics) {
         const bool error = diagnostic.severity == policy::Diagnostic::Severity::error;
@@ -67,16 +64,14 @@ json::array diagnostics_json(const policy::Diagnostics &diagnostics)
     return all;
 }
 
-json::array strings_json(const std::vector<std::string> &texts)
-{
+json::array strings_json(const std::vector<std::string> &texts) {
     json::array all;
     for (const auto &text : texts)
         all.push_back(json::string(utf8_text(text)));
     return all;
 }
 
-std::string_view container_mode(const Container &container)
-{
+std::string_view container_mode(const Container &container) {
     if (container.image)
         return telemetry::mode_name(container.image->settings.mode);
     switch (container.birth) {
@@ -91,8 +86,7 @@ std::string_view container_mode(const Container &container)
     }
 }
 
-json::object container_json(const Container &container)
-{
+json::object container_json(const Container &container) {
     auto policies = container.policies;
     std::sort(policies.begin(), policies.end());
     const std::chrono::system_clock::time_point born(
@@ -116,8 +110,7 @@ json::object container_json(const Container &container)
             {"labels", json::object()}};
 }
 
-json::object verdict_json(const policy::Verdict &verdict, const Meter &meter)
-{
+json::object verdict_json(const policy::Verdict &verdict, const Meter &meter) {
     const auto *name = meter.rule(verdict.rule);
     return {{"verdict", telemetry::verdict_name(verdict.verdict)},
             {"reason", telemetry::reason_name(verdict.reason)},
@@ -127,8 +120,8 @@ json::object verdict_json(const policy::Verdict &verdict, const Meter &meter)
             {"path", strings_json(verdict.path)}};
 }
 
-std::variant<const Container *, ApiAnswer> find_container(const Enforcer &enforcer, const std::string &reference)
-{
+std::variant<const Container *, ApiAnswer> find_container(const Enforcer &enforcer,
+                                                          const std::string &reference) {
     const auto id = parse_id(reference);
     const Container *by_path = nullptr;
     std::vector<const Container *> by_tail;
@@ -139,7 +132,8 @@ std::variant<const Container *, ApiAnswer> find_container(const Enforcer &enforc
             // Of two tenants of one path the living one is meant.
             if (!by_path || by_path->removed)
                 by_path = &container;
-        } else if (!reference.empty() && !container.removed && ends_in_components(container.node.path, reference)) {
+        } else if (!reference.empty() && !container.removed &&
+                   ends_in_components(container.node.path, reference)) {
             by_tail.push_back(&container);
         }
     }

@@ -14,14 +14,14 @@ namespace json = boost::json;
 namespace {
 
 // The text in the body; none if its Content-Type is no policy format.
-std::optional<policy::Source> source_of(const ApiRequest &request)
-{
+std::optional<policy::Source> source_of(const ApiRequest &request) {
     policy::Source source;
     const auto file = request.query.find("file");
     source.file = file == request.query.end() ? "-" : file->second;
     source.text = request.body;
     const auto type = request.content_type.substr(0, request.content_type.find(';'));
-    if (type.empty() || type == "application/yaml" || type == "application/x-www-form-urlencoded") // curl's default
+    if (type.empty() || type == "application/yaml" ||
+        type == "application/x-www-form-urlencoded") // curl's default
         source.format = policy::Format::yaml;
     else if (type == "application/json")
         source.format = policy::Format::json;
@@ -32,8 +32,7 @@ std::optional<policy::Source> source_of(const ApiRequest &request)
     return source;
 }
 
-ApiAnswer check_answer(const policy::Loaded &loaded)
-{
+ApiAnswer check_answer(const policy::Loaded &loaded) {
     json::array names;
     json::object unenforced;
     for (const auto &policy : loaded.policies) {
@@ -50,13 +49,13 @@ ApiAnswer check_answer(const policy::Loaded &loaded)
                         {"diagnostics", diagnostics_json(loaded.diagnostics)}});
 }
 
-json::object diff_json(const policy::Policy &wanted, const policy::Policy *now, const Enforcer &enforcer)
-{
+json::object diff_json(const policy::Policy &wanted, const policy::Policy *now, const Enforcer &enforcer) {
     using Values = std::vector<std::pair<std::string, std::string>>;
     const Values before = now ? policy_values(*now) : Values{};
     const Values after = policy_values(wanted);
     Values removed, added;
-    std::set_difference(before.begin(), before.end(), after.begin(), after.end(), std::back_inserter(removed));
+    std::set_difference(before.begin(), before.end(), after.begin(), after.end(),
+                        std::back_inserter(removed));
     std::set_difference(after.begin(), after.end(), before.begin(), before.end(), std::back_inserter(added));
     struct Change {
         std::string path;
@@ -82,21 +81,22 @@ json::object diff_json(const policy::Policy &wanted, const policy::Policy *now, 
     for (const auto &[path, node] : enforcer.tree().nodes()) {
         const auto known = enforcer.containers().find(node.id);
         const bool selected = known != enforcer.containers().end() &&
-                              std::find(known->second.policies.begin(), known->second.policies.end(), wanted.name) !=
-                                  known->second.policies.end();
+                              std::find(known->second.policies.begin(), known->second.policies.end(),
+                                        wanted.name) != known->second.policies.end();
         if (selected || would.standing(path).kind == container::Standing::Kind::selected)
             containers.push_back(path);
     }
     return {{"name", wanted.name},
-            {"change", !now ? "added" : rows.empty() ? "unchanged" : "changed"},
+            {"change", !now           ? "added"
+                       : rows.empty() ? "unchanged"
+                                      : "changed"},
             {"containers", strings_json(containers)},
             {"changes", std::move(rows)}};
 }
 
 } // namespace
 
-asio::awaitable<ApiAnswer> ApiRouter::post(const ApiRequest &request)
-{
+asio::awaitable<ApiAnswer> ApiRouter::post(const ApiRequest &request) {
     const bool judges = request.path.size() == 3 && request.method == "POST"; // check, diff
     if (!judges && !request.may_change)
         co_return error_answer(403, "only root may change policies");
@@ -112,8 +112,9 @@ asio::awaitable<ApiAnswer> ApiRouter::post(const ApiRequest &request)
     }
     const auto source = source_of(request);
     if (!source)
-        co_return error_answer(400, "Content-Type must be application/yaml, application/json or application/x-protobuf, not '" +
-                                        request.content_type + "'");
+        co_return error_answer(
+            400, "Content-Type must be application/yaml, application/json or application/x-protobuf, not '" +
+                     request.content_type + "'");
     if (!judges) {
         const auto outcome = co_await context_.control.apply(*source);
         co_return change_answer(outcome, context_.enforcer.generation(), false);
@@ -136,7 +137,8 @@ asio::awaitable<ApiAnswer> ApiRouter::post(const ApiRequest &request)
     json::array policies;
     for (const auto &policy : loaded.policies)
         policies.push_back(diff_json(policy, set ? set->find(policy.name) : nullptr, context_.enforcer));
-    co_return json_answer({{"policies", std::move(policies)}, {"diagnostics", diagnostics_json(loaded.diagnostics)}});
+    co_return json_answer(
+        {{"policies", std::move(policies)}, {"diagnostics", diagnostics_json(loaded.diagnostics)}});
 }
 
 } // namespace penstock::daemon

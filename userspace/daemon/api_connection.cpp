@@ -23,13 +23,12 @@ namespace {
 constexpr std::uint32_t header_limit = 16 * 1024;
 constexpr std::uint64_t body_limit = 64 * 1024;
 constexpr std::uint64_t policy_limit = 64 * 1024 * 1024;
-constexpr unsigned most_large_bodies = 2;     // so that clients cannot make us hold gigabytes
+constexpr unsigned most_large_bodies = 2; // so that clients cannot make us hold gigabytes
 constexpr auto patience = std::chrono::seconds(30);
 constexpr std::size_t stream_batch = 64 * 1024;
 
 // Root or the daemon's own user, by what the kernel says of the peer.
-bool peer_may_change(int descriptor)
-{
+bool peer_may_change(int descriptor) {
     ucred peer{};
     socklen_t length = sizeof peer;
     return ::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
@@ -39,13 +38,12 @@ bool peer_may_change(int descriptor)
 // Counts one connection for as long as it lives, and lets the server close it.
 class Registration {
   public:
-    Registration(std::shared_ptr<ApiShared> shared, std::function<void()> close) : shared_(std::move(shared))
-    {
+    Registration(std::shared_ptr<ApiShared> shared, std::function<void()> close)
+        : shared_(std::move(shared)) {
         ++shared_->connections;
         shared_->open[this] = std::move(close);
     }
-    ~Registration()
-    {
+    ~Registration() {
         --shared_->connections;
         shared_->open.erase(this);
     }
@@ -57,7 +55,9 @@ class Registration {
 };
 
 struct LargeBody { // holds one of the few places for large bodies
-    explicit LargeBody(std::shared_ptr<ApiShared> server) : shared(std::move(server)) { ++shared->large_bodies; }
+    explicit LargeBody(std::shared_ptr<ApiShared> server) : shared(std::move(server)) {
+        ++shared->large_bodies;
+    }
     ~LargeBody() { --shared->large_bodies; }
     LargeBody(const LargeBody &) = delete;
     LargeBody &operator=(const LargeBody &) = delete;
@@ -68,12 +68,9 @@ template <typename Protocol> class Connection {
   public:
     Connection(typename Protocol::socket socket, std::shared_ptr<ApiShared> shared, bool metrics_only)
         : stream_(std::move(socket)), shared_(std::move(shared)), metrics_only_(metrics_only),
-          registration_(shared_, [this] { close(); })
-    {
-    }
+          registration_(shared_, [this] { close(); }) {}
 
-    asio::awaitable<void> run(bool busy)
-    {
+    asio::awaitable<void> run(bool busy) {
         if (busy) {
             co_await send(error_answer(503, "too many clients"), false);
             co_return;
@@ -88,21 +85,20 @@ template <typename Protocol> class Connection {
   private:
     using Parser = http::request_parser<http::string_body>;
 
-    void close()
-    {
+    void close() {
         boost::system::error_code ignored;
         stream_.socket().close(ignored);
     }
 
     // One request and its answer; false: the connection ends.
-    asio::awaitable<bool> serve_one()
-    {
+    asio::awaitable<bool> serve_one() {
         Parser parser;
         parser.header_limit(header_limit);
         parser.body_limit(policy_limit);
         boost::system::error_code error;
         stream_.expires_after(patience);
-        co_await http::async_read_header(stream_, buffer_, parser, asio::redirect_error(asio::use_awaitable, error));
+        co_await http::async_read_header(stream_, buffer_, parser,
+                                         asio::redirect_error(asio::use_awaitable, error));
         if (error == http::error::body_limit)
             co_return co_await send(error_answer(413, "the body is over 64 MiB"), false);
         if (error == http::error::header_limit)
@@ -140,10 +136,9 @@ template <typename Protocol> class Connection {
         co_return co_await send(answer, keep);
     }
 
-    asio::awaitable<bool> read_body(Parser &parser, ApiRequest &request, std::optional<LargeBody> &large)
-    {
-        const bool policy_text = !metrics_only_ && request.method == "POST" &&
-                                 request.path.size() >= 2 && request.path[0] == "v1" && request.path[1] == "policies";
+    asio::awaitable<bool> read_body(Parser &parser, ApiRequest &request, std::optional<LargeBody> &large) {
+        const bool policy_text = !metrics_only_ && request.method == "POST" && request.path.size() >= 2 &&
+                                 request.path[0] == "v1" && request.path[1] == "policies";
         const auto length = parser.content_length().value_or(parser.chunked() ? body_limit + 1 : 0);
         if (!policy_text && parser.content_length() && length > body_limit) {
             co_await send(error_answer(413, "the body is over 64 KiB"), false);
@@ -159,7 +154,8 @@ template <typename Protocol> class Connection {
         parser.body_limit(policy_text ? policy_limit : body_limit);
         boost::system::error_code error;
         if (beast::iequals(parser.get()[http::field::expect], "100-continue"))
-            co_await asio::async_write(stream_, asio::buffer(std::string_view("HTTP/1.1 100 Continue\r\n\r\n")),
+            co_await asio::async_write(stream_,
+                                       asio::buffer(std::string_view("HTTP/1.1 100 Continue\r\n\r\n")),
                                        asio::redirect_error(asio::use_awaitable, error));
         co_await http::async_read(stream_, buffer_, parser, asio::redirect_error(asio::use_awaitable, error));
         if (error == http::error::body_limit)
@@ -174,8 +170,7 @@ template <typename Protocol> class Connection {
         co_return true;
     }
 
-    asio::awaitable<bool> send(ApiAnswer answer, bool keep)
-    {
+    asio::awaitable<bool> send(ApiAnswer answer, bool keep) {
         http::response<http::string_body> response(http::int_to_status(answer.status), 11);
         response.set(http::field::server, "penstockd");
         response.set(http::field::content_type, answer.content_type);
@@ -190,8 +185,7 @@ template <typename Protocol> class Connection {
         co_return keep && !error;
     }
 
-    asio::awaitable<void> stream_events(EventStream wanted)
-    {
+    asio::awaitable<void> stream_events(EventStream wanted) {
         boost::system::error_code error;
         http::response<http::empty_body> head(http::status::ok, 11);
         head.set(http::field::server, "penstockd");
@@ -200,7 +194,8 @@ template <typename Protocol> class Connection {
         head.chunked(true);
         http::response_serializer<http::empty_body> serializer(head);
         stream_.expires_after(patience);
-        co_await http::async_write_header(stream_, serializer, asio::redirect_error(asio::use_awaitable, error));
+        co_await http::async_write_header(stream_, serializer,
+                                          asio::redirect_error(asio::use_awaitable, error));
         std::uint64_t position = shared_->log.begin();
         const std::uint64_t last = shared_->log.end(); // without follow: what is there now
         while (!error && !shared_->stopping) {
@@ -220,8 +215,7 @@ template <typename Protocol> class Connection {
                                        asio::redirect_error(asio::use_awaitable, error));
     }
 
-    std::string next_lines(const EventStream &wanted, std::uint64_t &position, std::uint64_t last)
-    {
+    std::string next_lines(const EventStream &wanted, std::uint64_t &position, std::uint64_t last) {
         std::string lines;
         while (lines.size() < stream_batch && position < last) {
             const auto event = shared_->log.next(position);
@@ -237,8 +231,7 @@ template <typename Protocol> class Connection {
     }
 
     // True if the client closed (or talks, which a stream has no place for) before an event came.
-    asio::awaitable<bool> wait_for_events()
-    {
+    asio::awaitable<bool> wait_for_events() {
         using namespace asio::experimental::awaitable_operators;
         boost::system::error_code timer_error, socket_error;
         stream_.expires_never();
@@ -259,15 +252,13 @@ template <typename Protocol> class Connection {
 } // namespace
 
 asio::awaitable<void> serve_connection(asio::local::stream_protocol::socket socket,
-                                       std::shared_ptr<ApiShared> shared, bool metrics_only, bool busy)
-{
+                                       std::shared_ptr<ApiShared> shared, bool metrics_only, bool busy) {
     Connection<asio::local::stream_protocol> connection(std::move(socket), std::move(shared), metrics_only);
     co_await connection.run(busy);
 }
 
 asio::awaitable<void> serve_connection(asio::ip::tcp::socket socket, std::shared_ptr<ApiShared> shared,
-                                       bool metrics_only, bool busy)
-{
+                                       bool metrics_only, bool busy) {
     Connection<asio::ip::tcp> connection(std::move(socket), std::move(shared), metrics_only);
     co_await connection.run(busy);
 }

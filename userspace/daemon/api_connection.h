@@ -14,13 +14,12 @@
 namespace penstock::daemon {
 
 struct ApiShared {
-    ApiShared(boost::asio::io_context &io, const Log &sink, telemetry::EventLog &event_log, ApiServer::Handler request_handler)
-        : logger(sink), log(event_log), handler(std::move(request_handler)), events_added(io)
-    {
+    ApiShared(boost::asio::io_context &io, const Log &sink, telemetry::EventLog &event_log,
+              ApiServer::Handler request_handler)
+        : logger(sink), log(event_log), handler(std::move(request_handler)), events_added(io) {
         events_added.expires_at(boost::asio::steady_timer::time_point::max());
     }
-    void close_all()
-    {
+    void close_all() {
         events_added.cancel();
         for (const auto &[key, close] : open)
             close();
@@ -32,7 +31,7 @@ struct ApiShared {
     boost::asio::steady_timer events_added; // cancelled to wake all that wait on it
     std::map<const void *, std::function<void()>> open;
     unsigned connections = 0;
-    unsigned large_bodies = 0;              // being read now
+    unsigned large_bodies = 0; // being read now
     bool stopping = false;
 };
 

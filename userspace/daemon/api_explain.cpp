@@ -17,14 +17,13 @@ namespace json = boost::json;
 namespace {
 
 struct Asked {
-    std::string domain;                       // canonical; empty with ip
+    std::string domain; // canonical; empty with ip
     std::optional<policy::Address> ip;
     std::optional<policy::PortRange> port;
     std::string port_text;
 };
 
-std::variant<Asked, ApiAnswer> parse(const ApiRequest &request)
-{
+std::variant<Asked, ApiAnswer> parse(const ApiRequest &request) {
     const auto value = [&](const char *name) {
         const auto found = request.query.find(name);
         return found == request.query.end() ? nullptr : &found->second;
@@ -56,8 +55,7 @@ std::variant<Asked, ApiAnswer> parse(const ApiRequest &request)
 }
 
 // A container that is bound to a birth verdict, or to nothing, is judged by that alone.
-policy::Verdict birth_verdict(const Container &container)
-{
+policy::Verdict birth_verdict(const Container &container) {
     policy::Verdict verdict;
     switch (container.birth) {
     case abi::PS_POLICY_BIRTH_ALLOW:
@@ -78,16 +76,14 @@ policy::Verdict birth_verdict(const Container &container)
     return verdict;
 }
 
-std::vector<policy::LearnedName> names_of(const LearnedAddress &address)
-{
+std::vector<policy::LearnedName> names_of(const LearnedAddress &address) {
     std::vector<policy::LearnedName> names;
     for (const auto &name : address.names)
         names.push_back({name.name, name.expired});
     return names;
 }
 
-policy::Flow flow_to(const policy::Address &remote, const policy::PortRange &port)
-{
+policy::Flow flow_to(const policy::Address &remote, const policy::PortRange &port) {
     policy::Flow flow;
     flow.remote = remote;
     flow.port = port.first;
@@ -98,9 +94,9 @@ policy::Flow flow_to(const policy::Address &remote, const policy::PortRange &por
 }
 
 // A public address that no CIDR rule names, to judge a name by itself; the first candidate if every one is named.
-policy::Address plain_address(const policy::Image *image)
-{
-    const char *candidates[] = {"9.9.9.9", "1.1.1.1", "8.8.8.8", "93.184.215.14", "151.101.1.69", "2620:fe::fe"};
+policy::Address plain_address(const policy::Image *image) {
+    const char *candidates[] = {"9.9.9.9",       "1.1.1.1",      "8.8.8.8",
+                                "93.184.215.14", "151.101.1.69", "2620:fe::fe"};
     for (const auto *text : candidates) {
         const auto address = policy::Address::parse(text);
         if (address && !address->is_private() && (!image || !policy::find_address(*image, *address)))
@@ -114,9 +110,8 @@ struct FlowAsked {
     bool learned = false;
 };
 
-std::vector<FlowAsked> flows_of(const Asked &asked, const std::vector<LearnedAddress> &learned, std::uint32_t slot,
-                                const policy::Image *image)
-{
+std::vector<FlowAsked> flows_of(const Asked &asked, const std::vector<LearnedAddress> &learned,
+                                std::uint32_t slot, const policy::Image *image) {
     std::vector<FlowAsked> flows;
     if (!asked.port)
         return flows;
@@ -130,7 +125,8 @@ std::vector<FlowAsked> flows_of(const Asked &asked, const std::vector<LearnedAdd
         flows.push_back({flow_to(address.address, *asked.port), true});
         flows.back().flow.learned = names_of(address);
     }
-    std::sort(flows.begin(), flows.end(), [](const auto &a, const auto &b) { return a.flow.remote < b.flow.remote; });
+    std::sort(flows.begin(), flows.end(),
+              [](const auto &a, const auto &b) { return a.flow.remote < b.flow.remote; });
     if (flows.empty()) {
         flows.push_back({flow_to(asked.ip ? *asked.ip : plain_address(image), *asked.port), false});
         if (!asked.ip)
@@ -139,9 +135,8 @@ std::vector<FlowAsked> flows_of(const Asked &asked, const std::vector<LearnedAdd
     return flows;
 }
 
-policy::Question question_of(const Asked &asked, const std::vector<LearnedAddress> &learned, std::uint32_t slot,
-                             const policy::Image &image)
-{
+policy::Question question_of(const Asked &asked, const std::vector<LearnedAddress> &learned,
+                             std::uint32_t slot, const policy::Image &image) {
     policy::Question question;
     question.name = asked.domain;
     if (!image.resolvers.empty())
@@ -155,8 +150,7 @@ policy::Question question_of(const Asked &asked, const std::vector<LearnedAddres
     return question;
 }
 
-std::uint8_t worse(std::uint8_t a, std::uint8_t b)
-{
+std::uint8_t worse(std::uint8_t a, std::uint8_t b) {
     const auto rank = [](std::uint8_t verdict) {
         return verdict == abi::PS_DENY ? 2 : verdict == abi::PS_WOULD_DENY ? 1 : 0;
     };
@@ -165,8 +159,7 @@ std::uint8_t worse(std::uint8_t a, std::uint8_t b)
 
 } // namespace
 
-asio::awaitable<ApiAnswer> ApiRouter::explain(const ApiRequest &request)
-{
+asio::awaitable<ApiAnswer> ApiRouter::explain(const ApiRequest &request) {
     const auto parsed = parse(request);
     if (const auto *fault = std::get_if<ApiAnswer>(&parsed))
         co_return *fault;

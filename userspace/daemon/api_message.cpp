@@ -8,8 +8,7 @@
 namespace penstock::daemon {
 namespace {
 
-int hex_digit(char c)
-{
+int hex_digit(char c) {
     if (c >= '0' && c <= '9')
         return c - '0';
     if (c >= 'a' && c <= 'f')
@@ -19,8 +18,7 @@ int hex_digit(char c)
     return -1;
 }
 
-std::optional<std::string> decode(std::string_view text, bool plus_is_blank)
-{
+std::optional<std::string> decode(std::string_view text, bool plus_is_blank) {
     std::string decoded;
     for (std::size_t i = 0; i < text.size(); ++i) {
         char c = text[i];
@@ -41,8 +39,7 @@ std::optional<std::string> decode(std::string_view text, bool plus_is_blank)
     return decoded;
 }
 
-std::optional<std::string> parse_query(std::string_view query, ApiRequest &request)
-{
+std::optional<std::string> parse_query(std::string_view query, ApiRequest &request) {
     while (!query.empty()) {
         const auto ampersand = query.find('&');
         const auto pair = query.substr(0, ampersand);
@@ -62,17 +59,16 @@ std::optional<std::string> parse_query(std::string_view query, ApiRequest &reque
 
 } // namespace
 
-ApiAnswer error_answer(unsigned status, std::string_view text)
-{
+ApiAnswer error_answer(unsigned status, std::string_view text) {
     ApiAnswer answer;
     answer.status = status;
     answer.body = boost::json::serialize(boost::json::object{{"error", telemetry::utf8_text(text)},
-                                                             {"diagnostics", boost::json::array()}}) + "\n";
+                                                             {"diagnostics", boost::json::array()}}) +
+                  "\n";
     return answer;
 }
 
-std::optional<std::string> parse_target(std::string_view target, ApiRequest &request)
-{
+std::optional<std::string> parse_target(std::string_view target, ApiRequest &request) {
     if (!target.starts_with('/'))
         return "malformed request target: expected an absolute path";
     const auto question = target.find('?');
@@ -87,7 +83,8 @@ std::optional<std::string> parse_target(std::string_view target, ApiRequest &req
             break;
         path.remove_prefix(slash + 1);
     }
-    return question == std::string_view::npos ? std::nullopt : parse_query(target.substr(question + 1), request);
+    return question == std::string_view::npos ? std::nullopt
+                                              : parse_query(target.substr(question + 1), request);
 }
 
 } // namespace penstock::daemon

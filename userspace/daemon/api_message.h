@@ -13,26 +13,26 @@
 namespace penstock::daemon {
 
 struct ApiRequest {
-    std::string method;                          // "GET"
-    std::vector<std::string> path;               // decoded segments: {"v1", "containers", "/penstock.slice/a"}
-    std::map<std::string, std::string> query;    // decoded; each name once
+    std::string method;                       // "GET"
+    std::vector<std::string> path;            // decoded segments: {"v1", "containers", "/penstock.slice/a"}
+    std::map<std::string, std::string> query; // decoded; each name once
     std::string body, content_type;
-    bool may_change = false;                     // the peer is root or the daemon's own user
-    bool metrics_only = false;                   // came over TCP
+    bool may_change = false;   // the peer is root or the daemon's own user
+    bool metrics_only = false; // came over TCP
 };
 
 // GET /v1/events: what the connection is to send after the head.
 struct EventStream {
     bool follow = false;
     bool denied_only = false;
-    std::optional<std::uint64_t> container;      // cgroup id
+    std::optional<std::uint64_t> container; // cgroup id
 };
 
 struct ApiAnswer {
     unsigned status = 200;
     std::string content_type = "application/json";
     std::string body;
-    std::string allow;                           // 405: the methods there are
+    std::string allow; // 405: the methods there are
     std::optional<EventStream> events;
 };
 

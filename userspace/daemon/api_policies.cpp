@@ -13,22 +13,20 @@ namespace {
 
 using Values = std::vector<std::pair<std::string, std::string>>;
 
-std::string port_text(const policy::PortRange &range)
-{
+std::string port_text(const policy::PortRange &range) {
     if (range.protocol == policy::Protocol::icmp)
         return "icmp";
     const std::string protocol = range.protocol == policy::Protocol::tcp ? "tcp/" : "udp/";
-    return protocol + std::to_string(range.first) + (range.last != range.first ? "-" + std::to_string(range.last) : "");
+    return protocol + std::to_string(range.first) +
+           (range.last != range.first ? "-" + std::to_string(range.last) : "");
 }
 
-std::string rate_text(const policy::Rate &rate)
-{
+std::string rate_text(const policy::Rate &rate) {
     return std::to_string(rate.amount) + "/" + std::to_string(rate.per_ns) + "ns" +
            (rate.burst ? " burst " + std::to_string(rate.burst) : "");
 }
 
-json::object rule_json(const policy::Policy &policy, const policy::Rule &rule, const char *action)
-{
+json::object rule_json(const policy::Policy &policy, const policy::Rule &rule, const char *action) {
     json::array domains, cidrs, ports;
     for (const auto &domain : rule.domains)
         domains.push_back(json::string(domain.text()));
@@ -44,16 +42,14 @@ json::object rule_json(const policy::Policy &policy, const policy::Rule &rule, c
             {"ports", std::move(ports)}};
 }
 
-json::array unenforced_json(const policy::Policy &policy)
-{
+json::array unenforced_json(const policy::Policy &policy) {
     json::array fields;
     for (const auto &field : policy.unenforced())
         fields.push_back(json::string("spec." + field));
     return fields;
 }
 
-void add_limits(Values &values, const std::string &prefix, const policy::Limits &limits)
-{
+void add_limits(Values &values, const std::string &prefix, const policy::Limits &limits) {
     const auto add = [&](const char *name, const std::optional<policy::Rate> &rate) {
         if (rate)
             values.emplace_back(prefix + name, rate_text(*rate));
@@ -63,12 +59,11 @@ void add_limits(Values &values, const std::string &prefix, const policy::Limits 
     add("limits.connections", limits.connections);
     add("limits.packets", limits.packets);
     if (limits.quota)
-        values.emplace_back(prefix + "limits.quota",
-                            std::to_string(limits.quota->bytes) + "/" + std::to_string(limits.quota->window_s) + "s");
+        values.emplace_back(prefix + "limits.quota", std::to_string(limits.quota->bytes) + "/" +
+                                                         std::to_string(limits.quota->window_s) + "s");
 }
 
-void add_rules(Values &values, const std::string &list, const std::vector<policy::Rule> &rules)
-{
+void add_rules(Values &values, const std::string &list, const std::vector<policy::Rule> &rules) {
     for (const auto &rule : rules) {
         const std::string prefix = "spec." + list + "[" + rule.name + "].";
         values.emplace_back(prefix + "name", rule.name);
@@ -84,15 +79,15 @@ void add_rules(Values &values, const std::string &list, const std::vector<policy
     }
 }
 
-std::string selector_text(const policy::Selector &selector)
-{
+std::string selector_text(const policy::Selector &selector) {
     std::string text;
     const auto add = [&](const std::string &name, const std::string &value) {
         text += (text.empty() ? "" : ", ") + name + ": " + value;
     };
     const std::pair<const char *, const std::optional<std::string> &> fields[] = {
-        {"cgroup", selector.cgroup}, {"runtime", selector.runtime}, {"name", selector.name}, {"image", selector.image},
-        {"namespace", selector.ns},  {"pod", selector.pod},         {"unit", selector.unit},
+        {"cgroup", selector.cgroup}, {"runtime", selector.runtime}, {"name", selector.name},
+        {"image", selector.image},   {"namespace", selector.ns},    {"pod", selector.pod},
+        {"unit", selector.unit},
     };
     for (const auto &[name, value] : fields)
         if (value)
@@ -104,8 +99,7 @@ std::string selector_text(const policy::Selector &selector)
 
 } // namespace
 
-Values policy_values(const policy::Policy &policy)
-{
+Values policy_values(const policy::Policy &policy) {
     Values values;
     for (const auto &selector : policy.select)
         values.emplace_back("spec.select", selector_text(selector));
@@ -132,8 +126,7 @@ Values policy_values(const policy::Policy &policy)
     return values;
 }
 
-json::object policy_json(const PolicySet &set, std::size_t index, const Enforcer &enforcer)
-{
+json::object policy_json(const PolicySet &set, std::size_t index, const Enforcer &enforcer) {
     const auto &policy = set.policies[index];
     const auto &stored = set.sources[set.source_of[index]];
     std::uint64_t domains = 0, cidrs = 0;
@@ -144,8 +137,8 @@ json::object policy_json(const PolicySet &set, std::size_t index, const Enforcer
         }
     std::vector<std::string> containers;
     for (const auto &[id, container] : enforcer.containers())
-        if (!container.removed &&
-            std::find(container.policies.begin(), container.policies.end(), policy.name) != container.policies.end())
+        if (!container.removed && std::find(container.policies.begin(), container.policies.end(),
+                                            policy.name) != container.policies.end())
             containers.push_back(container.node.path);
     std::sort(containers.begin(), containers.end());
     return {{"name", policy.name},
@@ -160,8 +153,7 @@ json::object policy_json(const PolicySet &set, std::size_t index, const Enforcer
             {"unenforced", unenforced_json(policy)}};
 }
 
-json::object policy_detail_json(const PolicySet &set, std::size_t index, const Enforcer &enforcer)
-{
+json::object policy_detail_json(const PolicySet &set, std::size_t index, const Enforcer &enforcer) {
     auto object = policy_json(set, index, enforcer);
     const auto &policy = set.policies[index];
     const auto &source = set.sources[set.source_of[index]].source;

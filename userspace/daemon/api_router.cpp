@@ -21,14 +21,13 @@ using telemetry::utf8_text;
 namespace {
 
 struct Endpoint {
-    std::vector<std::string_view> path;    // "*": any one segment
+    std::vector<std::string_view> path; // "*": any one segment
     std::vector<std::string_view> methods;
     std::vector<std::string_view> parameters;
-    bool metrics = false;                  // served over TCP, too
+    bool metrics = false; // served over TCP, too
 };
 
-const std::vector<Endpoint> &endpoints()
-{
+const std::vector<Endpoint> &endpoints() {
     static const std::vector<Endpoint> all = {
         {{"v1", "status"}, {"GET"}, {}},
         {{"v1", "features"}, {"GET"}, {}},
@@ -50,8 +49,7 @@ const std::vector<Endpoint> &endpoints()
     return all;
 }
 
-bool matches(const Endpoint &endpoint, const std::vector<std::string> &path)
-{
+bool matches(const Endpoint &endpoint, const std::vector<std::string> &path) {
     if (endpoint.path.size() != path.size())
         return false;
     for (std::size_t i = 0; i < path.size(); ++i)
@@ -61,10 +59,10 @@ bool matches(const Endpoint &endpoint, const std::vector<std::string> &path)
 }
 
 // The answer to a request that no endpoint takes as it is.
-std::optional<ApiAnswer> refuse(const ApiRequest &request)
-{
+std::optional<ApiAnswer> refuse(const ApiRequest &request) {
     const auto &all = endpoints();
-    const auto found = std::find_if(all.begin(), all.end(), [&](const auto &e) { return matches(e, request.path); });
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const auto &e) { return matches(e, request.path); });
     if (found == all.end() || (request.metrics_only && !found->metrics)) {
         std::string path;
         for (const auto &segment : request.path)
@@ -83,8 +81,7 @@ std::optional<ApiAnswer> refuse(const ApiRequest &request)
     return std::nullopt;
 }
 
-std::optional<bool> flag(const ApiRequest &request, const std::string &name)
-{
+std::optional<bool> flag(const ApiRequest &request, const std::string &name) {
     const auto found = request.query.find(name);
     if (found == request.query.end())
         return false;
@@ -93,8 +90,7 @@ std::optional<bool> flag(const ApiRequest &request, const std::string &name)
     return std::nullopt;
 }
 
-std::vector<const Container *> sorted_containers(const Enforcer &enforcer)
-{
+std::vector<const Container *> sorted_containers(const Enforcer &enforcer) {
     std::vector<const Container *> all;
     for (const auto &[id, container] : enforcer.containers())
         all.push_back(&container);
@@ -104,8 +100,7 @@ std::vector<const Container *> sorted_containers(const Enforcer &enforcer)
     return all;
 }
 
-std::string kernel_release()
-{
+std::string kernel_release() {
     utsname name{};
     ::uname(&name);
     return name.release;
@@ -113,8 +108,7 @@ std::string kernel_release()
 
 } // namespace
 
-asio::awaitable<ApiAnswer> ApiRouter::answer(ApiRequest request)
-{
+asio::awaitable<ApiAnswer> ApiRouter::answer(ApiRequest request) {
     if (auto refused = refuse(request))
         co_return std::move(*refused);
     if (request.method == "GET")
@@ -122,8 +116,7 @@ asio::awaitable<ApiAnswer> ApiRouter::answer(ApiRequest request)
     co_return co_await post(request);
 }
 
-asio::awaitable<ApiAnswer> ApiRouter::get(const ApiRequest &request)
-{
+asio::awaitable<ApiAnswer> ApiRouter::get(const ApiRequest &request) {
     if (request.path[0] == "metrics")
         co_return co_await metrics();
     if (request.path[0] == "healthz")
@@ -173,8 +166,7 @@ asio::awaitable<ApiAnswer> ApiRouter::get(const ApiRequest &request)
     co_return json_answer({{"policies", std::move(all)}});
 }
 
-ApiAnswer ApiRouter::ready() const
-{
+ApiAnswer ApiRouter::ready() const {
     if (context_.stopping)
         return error_answer(503, "stopping");
     if (!context_.control.last())
@@ -186,8 +178,7 @@ ApiAnswer ApiRouter::ready() const
     return json_answer({{"status", "ok"}});
 }
 
-asio::awaitable<Result<telemetry::Snapshot>> ApiRouter::snapshot()
-{
+asio::awaitable<Result<telemetry::Snapshot>> ApiRouter::snapshot() {
     auto snapshot = co_await context_.meter.snapshot();
     if (snapshot) {
         const auto set = context_.enforcer.policies();
@@ -201,8 +192,7 @@ asio::awaitable<Result<telemetry::Snapshot>> ApiRouter::snapshot()
     co_return snapshot;
 }
 
-asio::awaitable<ApiAnswer> ApiRouter::status()
-{
+asio::awaitable<ApiAnswer> ApiRouter::status() {
     const auto now = co_await snapshot();
     if (!now)
         co_return error_answer(500, now.error().message);
@@ -225,7 +215,9 @@ asio::awaitable<ApiAnswer> ApiRouter::status()
                            {"pid", ::getpid()},
                            {"uptime_s", uptime.count()},
                            {"started", time_text(context_.started)},
-                           {"state", context_.stopping ? "stopping" : is_ready ? "ready" : "starting"},
+                           {"state", context_.stopping ? "stopping"
+                                     : is_ready        ? "ready"
+                                                       : "starting"},
                            {"gate_root", context_.gate_root},
                            {"gate_root_id", hex_id(context_.gate_root_id)},
                            {"bpffs", context_.bpffs},
@@ -240,16 +232,14 @@ asio::awaitable<ApiAnswer> ApiRouter::status()
                            {"maps", telemetry::maps_json(*now)}});
 }
 
-asio::awaitable<ApiAnswer> ApiRouter::features()
-{
+asio::awaitable<ApiAnswer> ApiRouter::features() {
     const auto now = co_await snapshot();
     if (!now)
         co_return error_answer(500, now.error().message);
     co_return json_answer(telemetry::features_json(*now, kernel_release()));
 }
 
-asio::awaitable<ApiAnswer> ApiRouter::metrics()
-{
+asio::awaitable<ApiAnswer> ApiRouter::metrics() {
     const auto now = co_await snapshot();
     if (!now)
         co_return error_answer(500, now.error().message);
@@ -259,8 +249,7 @@ asio::awaitable<ApiAnswer> ApiRouter::metrics()
     co_return answer;
 }
 
-asio::awaitable<ApiAnswer> ApiRouter::counters(const ApiRequest &request)
-{
+asio::awaitable<ApiAnswer> ApiRouter::counters(const ApiRequest &request) {
     std::optional<std::uint64_t> only;
     if (const auto wanted = request.query.find("container"); wanted != request.query.end()) {
         const auto found = find_container(context_.enforcer, wanted->second);
@@ -274,8 +263,7 @@ asio::awaitable<ApiAnswer> ApiRouter::counters(const ApiRequest &request)
     co_return json_answer(telemetry::counters_json(*now, only));
 }
 
-ApiAnswer ApiRouter::events(const ApiRequest &request) const
-{
+ApiAnswer ApiRouter::events(const ApiRequest &request) const {
     ApiAnswer answer;
     answer.events.emplace();
     const auto follow = flag(request, "follow"), denied = flag(request, "denied");
@@ -290,81 +278,6 @@ ApiAnswer ApiRouter::events(const ApiRequest &request) const
         answer.events->container = std::get<const Container *>(found)->node.id;
     }
     return answer;
-}
-
-asio::awaitable<ApiAnswer> ApiRouter::container(const Container &found)
-{
-    auto object = container_json(found);
-    const auto id = found.node.id;
-    const auto slot = found.row.slot;
-    json::array resolvers;
-    if (found.image && found.image->settings.resolvers_any)
-        resolvers.push_back("any");
-    else if (found.image)
-        for (const auto &resolver : found.image->resolvers)
-            resolvers.push_back(json::string(resolver.text()));
-
-    const auto now = co_await snapshot(); // `found` may be gone after this
-    const auto learned = co_await context_.meter.learned();
-    if (!now || !learned)
-        co_return error_answer(500, now ? learned.error().message : now.error().message);
-    telemetry::CounterRow sums[2][4] = {};
-    for (const auto &row : now->counters)
-        if (row.cgroup_id == id && row.direction < 2 && row.verdict < 4) {
-            sums[row.direction][row.verdict].packets += row.packets;
-            sums[row.direction][row.verdict].bytes += row.bytes;
-        }
-    json::object totals;
-    for (std::uint8_t direction = 0; direction < 2; ++direction) {
-        json::object verdicts;
-        for (const std::uint8_t verdict : {abi::PS_ALLOW, abi::PS_DENY, abi::PS_WOULD_DENY}) {
-            const auto &sum = sums[direction][verdict];
-            verdicts[telemetry::verdict_name(verdict)] = json::object{{"packets", sum.packets}, {"bytes", sum.bytes}};
-        }
-        totals[telemetry::direction_name(direction)] = std::move(verdicts);
-    }
-    object["totals"] = std::move(totals);
-    object["learned"] = std::count_if(learned->begin(), learned->end(), [&](const auto &a) { return a.slot == slot; });
-    object["resolvers"] = std::move(resolvers);
-    co_return json_answer(object);
-}
-
-asio::awaitable<ApiAnswer> ApiRouter::learned(const ApiRequest &request)
-{
-    std::optional<std::uint32_t> only;
-    if (const auto wanted = request.query.find("container"); wanted != request.query.end()) {
-        const auto found = find_container(context_.enforcer, wanted->second);
-        if (const auto *fault = std::get_if<ApiAnswer>(&found))
-            co_return *fault;
-        only = std::get<const Container *>(found)->row.slot;
-    }
-    const auto addresses = co_await context_.meter.learned();
-    if (!addresses)
-        co_return error_answer(500, addresses.error().message);
-    std::vector<std::pair<const Container *, const LearnedAddress *>> rows;
-    for (const auto &address : *addresses)
-        if (const auto *owner = context_.enforcer.at_slot(address.slot); owner && (!only || *only == address.slot))
-            rows.emplace_back(owner, &address);
-    std::sort(rows.begin(), rows.end(), [](const auto &a, const auto &b) {
-        return std::tie(a.first->node.path, a.second->slot, a.second->address) <
-               std::tie(b.first->node.path, b.second->slot, b.second->address);
-    });
-    json::array all;
-    for (const auto &[owner, address] : rows) {
-        json::array names;
-        for (const auto &name : address->names) {
-            const std::chrono::system_clock::time_point expires(
-                std::chrono::duration_cast<std::chrono::system_clock::duration>(
-                    std::chrono::nanoseconds(name.expires_wall_ns)));
-            names.push_back({{"name", utf8_text(name.name)}, {"expires", time_text(expires)}, {"expired", name.expired}});
-        }
-        all.push_back({{"container", utf8_text(owner->node.path)},
-                       {"cgroup_id", hex_id(owner->node.id)},
-                       {"address", address->address.text()},
-                       {"private", address->is_private},
-                       {"names", std::move(names)}});
-    }
-    co_return json_answer({{"learned", std::move(all)}});
 }
 
 } // namespace penstock::daemon

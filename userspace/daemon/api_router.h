@@ -14,13 +14,13 @@
 
 namespace penstock::daemon {
 
-struct ApiContext {                    // borrowed: lives as long as the daemon
+struct ApiContext { // borrowed: lives as long as the daemon
     boost::asio::thread_pool &pool;
     Enforcer &enforcer;
     Meter &meter;
     PolicyControl &control;
     const telemetry::EventLog &events;
-    std::string gate_root, bpffs;      // absolute paths
+    std::string gate_root, bpffs; // absolute paths
     std::uint64_t gate_root_id = 0;
     std::chrono::system_clock::time_point started;
     bool stopping = false;

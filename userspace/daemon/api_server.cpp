@@ -28,8 +28,7 @@ namespace {
 constexpr unsigned most_connections = 64;
 
 // True if somebody accepts connections on the socket.
-bool is_alive(const std::string &path)
-{
+bool is_alive(const std::string &path) {
     const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     sockaddr_un name{};
     name.sun_family = AF_UNIX;
@@ -45,13 +44,9 @@ bool is_alive(const std::string &path)
 class ApiServer::Impl : public std::enable_shared_from_this<ApiServer::Impl> {
   public:
     Impl(asio::io_context &io, const Log &logger, telemetry::EventLog &log, Handler handler)
-        : io_(io), shared_(std::make_shared<ApiShared>(io, logger, log, std::move(handler)))
-    {
-    }
+        : io_(io), shared_(std::make_shared<ApiShared>(io, logger, log, std::move(handler))) {}
 
-    template <typename Acceptor>
-    void serve(std::shared_ptr<Acceptor> acceptor, bool metrics_only)
-    {
+    template <typename Acceptor> void serve(std::shared_ptr<Acceptor> acceptor, bool metrics_only) {
         closers_.push_back([acceptor] {
             boost::system::error_code ignored;
             acceptor->close(ignored);
@@ -59,8 +54,7 @@ class ApiServer::Impl : public std::enable_shared_from_this<ApiServer::Impl> {
         asio::co_spawn(io_, accept_all(shared_from_this(), acceptor, metrics_only), asio::detached);
     }
 
-    void stop()
-    {
+    void stop() {
         shared_->stopping = true;
         for (const auto &close : closers_)
             close();
@@ -73,8 +67,7 @@ class ApiServer::Impl : public std::enable_shared_from_this<ApiServer::Impl> {
 
     template <typename Acceptor>
     static asio::awaitable<void> accept_all(std::shared_ptr<Impl> self, std::shared_ptr<Acceptor> acceptor,
-                                            bool metrics_only)
-    {
+                                            bool metrics_only) {
         while (acceptor->is_open()) {
             boost::system::error_code error;
             auto socket = co_await acceptor->async_accept(asio::redirect_error(asio::use_awaitable, error));
@@ -98,28 +91,22 @@ class ApiServer::Impl : public std::enable_shared_from_this<ApiServer::Impl> {
 };
 
 ApiServer::ApiServer(asio::io_context &io, const Log &logger, telemetry::EventLog &log, Handler handler)
-    : impl_(std::make_shared<Impl>(io, logger, log, std::move(handler)))
-{
-}
+    : impl_(std::make_shared<Impl>(io, logger, log, std::move(handler))) {}
 
-ApiServer::~ApiServer()
-{
+ApiServer::~ApiServer() {
     stop();
 }
 
-void ApiServer::stop()
-{
+void ApiServer::stop() {
     impl_->stop();
 }
 
-void ApiServer::events_added()
-{
+void ApiServer::events_added() {
     impl_->shared_->events_added.cancel();
 }
 
-Result<void> ApiServer::listen_unix(const std::string &path)
-{
-    struct stat status{};
+Result<void> ApiServer::listen_unix(const std::string &path) {
+    struct stat status {};
     if (::lstat(path.c_str(), &status) == 0) {
         if (!S_ISSOCK(status.st_mode))
             return fault("api socket: " + path + " exists and is no socket");
@@ -148,8 +135,7 @@ Result<void> ApiServer::listen_unix(const std::string &path)
     return {};
 }
 
-Result<void> ApiServer::listen_tcp(const std::string &address)
-{
+Result<void> ApiServer::listen_tcp(const std::string &address) {
     const auto colon = address.rfind(':');
     std::string host = address.substr(0, colon);
     if (host.starts_with('[') && host.ends_with(']'))

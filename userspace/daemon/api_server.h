@@ -28,8 +28,8 @@ class ApiServer {
     Result<void> listen_unix(const std::string &path);
     Result<void> listen_tcp(const std::string &address); // "127.0.0.1:9464", "[::1]:9464"
 
-    void events_added();  // wakes those who follow
-    void stop();          // closes listeners and connections, removes the socket
+    void events_added(); // wakes those who follow
+    void stop();         // closes listeners and connections, removes the socket
 
     class Impl;
 

@@ -20,8 +20,7 @@ namespace penstock::daemon {
 // unless the caller holds the Turn that guards it. A lambda that captures more than plain values needs a name at the
 // caller: GCC 12 destroys such a temporary twice when it stands in a co_await expression (GCC bug 99576).
 template <typename Work>
-auto on_pool(boost::asio::thread_pool &pool, const Work &work) -> boost::asio::awaitable<decltype(work())>
-{
+auto on_pool(boost::asio::thread_pool &pool, const Work &work) -> boost::asio::awaitable<decltype(work())> {
     using Value = decltype(work());
     // A pointer: the value of a coroutine must have a default, and not every value has one.
     auto job = [](const Work *borrowed) -> boost::asio::awaitable<std::shared_ptr<Value>> {
@@ -31,8 +30,7 @@ auto on_pool(boost::asio::thread_pool &pool, const Work &work) -> boost::asio::a
     co_return std::move(*result);
 }
 
-inline boost::asio::awaitable<void> sleep_for(std::chrono::nanoseconds time)
-{
+inline boost::asio::awaitable<void> sleep_for(std::chrono::nanoseconds time) {
     boost::system::error_code ignored;
     boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor,
                                     std::chrono::duration_cast<std::chrono::steady_clock::duration>(time));
@@ -40,8 +38,7 @@ inline boost::asio::awaitable<void> sleep_for(std::chrono::nanoseconds time)
 }
 
 // Gives way to other work of the loop.
-inline boost::asio::awaitable<void> breathe()
-{
+inline boost::asio::awaitable<void> breathe() {
     co_await sleep_for(std::chrono::nanoseconds(0));
 }
 
@@ -49,8 +46,7 @@ inline boost::asio::awaitable<void> breathe()
 // by the end of the loop.
 class Turn {
     struct State {
-        template <typename Executor> explicit State(const Executor &executor) : freed(executor)
-        {
+        template <typename Executor> explicit State(const Executor &executor) : freed(executor) {
             freed.expires_at(boost::asio::steady_timer::time_point::max());
         }
         boost::asio::steady_timer freed;
@@ -59,17 +55,14 @@ class Turn {
 
   public:
     template <typename Executor>
-    explicit Turn(const Executor &executor) : state_(std::make_shared<State>(executor))
-    {
-    }
+    explicit Turn(const Executor &executor) : state_(std::make_shared<State>(executor)) {}
 
     class Held {
       public:
         explicit Held(std::shared_ptr<State> state) : state_(std::move(state)) {}
         Held(Held &&) noexcept = default;
         Held &operator=(Held &&) = delete;
-        ~Held()
-        {
+        ~Held() {
             if (!state_)
                 return;
             state_->taken = false;
@@ -80,12 +73,12 @@ class Turn {
         std::shared_ptr<State> state_;
     };
 
-    boost::asio::awaitable<Held> take()
-    {
+    boost::asio::awaitable<Held> take() {
         const auto state = state_;
         boost::system::error_code ignored;
         while (state->taken)
-            co_await state->freed.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+            co_await state->freed.async_wait(
+                boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
         state->taken = true;
         co_return Held(state);
     }

@@ -14,8 +14,7 @@ namespace {
 // Prefixes of the names that runtimes give their cgroups with the systemd driver.
 const std::array<const char *, 4> runtime_names = {"docker-", "libpod-", "cri-containerd-", "crio-"};
 
-std::optional<std::uint16_t> birth_policy(std::string_view verdict)
-{
+std::optional<std::uint16_t> birth_policy(std::string_view verdict) {
     if (verdict == "deny")
         return abi::PS_POLICY_BIRTH_DENY;
     if (verdict == "allow")
@@ -29,8 +28,7 @@ class Maker {
   public:
     Maker(const RawSettings &raw, ConfigFaults &faults) : raw_(raw), faults_(faults) {}
 
-    Config make()
-    {
+    Config make() {
         path("gate-root", config_.gate_root);
         path("policies", config_.policies);
         path("state-dir", config_.state_dir);
@@ -41,7 +39,8 @@ class Maker {
         if (config_.api_socket.empty())
             config_.api_socket = config_.run_dir + "/api.sock";
         if (config_.api_socket.size() > 107) // sun_path
-            fault(place("api-socket"), "'" + config_.api_socket + "' is longer than a socket's path may be (107)");
+            fault(place("api-socket"),
+                  "'" + config_.api_socket + "' is longer than a socket's path may be (107)");
         metrics_address();
         parsed("log-level", parse_log_level, config_.log_level);
         parsed("log-format", parse_log_format, config_.log_format);
@@ -50,20 +49,19 @@ class Maker {
     }
 
   private:
-    const RawValue *one(const std::string &name) const
-    {
+    const RawValue *one(const std::string &name) const {
         const auto found = raw_.find(name);
         return found == raw_.end() || found->second.empty() ? nullptr : &found->second.back();
     }
-    std::string place(const std::string &name) const
-    {
+    std::string place(const std::string &name) const {
         const auto *value = one(name);
         return value ? value->place : name;
     }
-    void fault(const std::string &where, const std::string &text) { faults_.faults.push_back(where + ": " + text); }
+    void fault(const std::string &where, const std::string &text) {
+        faults_.faults.push_back(where + ": " + text);
+    }
 
-    void path(const std::string &name, std::string &out)
-    {
+    void path(const std::string &name, std::string &out) {
         const auto *value = one(name);
         if (!value)
             return;
@@ -72,8 +70,7 @@ class Maker {
         out = container::normal_path(value->text);
     }
 
-    void one_of(const std::string &name, std::string &out, std::initializer_list<std::string_view> choices)
-    {
+    void one_of(const std::string &name, std::string &out, std::initializer_list<std::string_view> choices) {
         const auto *value = one(name);
         if (!value)
             return;
@@ -86,8 +83,7 @@ class Maker {
     }
 
     template <typename Value>
-    void parsed(const std::string &name, Result<Value> (*parse)(std::string_view), Value &out)
-    {
+    void parsed(const std::string &name, Result<Value> (*parse)(std::string_view), Value &out) {
         const auto *value = one(name);
         if (!value)
             return;
@@ -97,8 +93,7 @@ class Maker {
             fault(value->place, result.error().message);
     }
 
-    void metrics_address()
-    {
+    void metrics_address() {
         const auto *value = one("metrics-address");
         if (!value || value->text.empty())
             return;
@@ -116,8 +111,8 @@ class Maker {
     }
 
     // "TEXT" or "TEXT=verdict".
-    std::vector<container::BirthRule> birth_rules(const std::string &name, bool is_path, std::uint16_t fallback)
-    {
+    std::vector<container::BirthRule> birth_rules(const std::string &name, bool is_path,
+                                                  std::uint16_t fallback) {
         std::vector<container::BirthRule> rules;
         const auto found = raw_.find(name);
         if (found == raw_.end())
@@ -141,8 +136,7 @@ class Maker {
         return rules;
     }
 
-    void births()
-    {
+    void births() {
         std::uint16_t fallback = abi::PS_POLICY_BIRTH_ALLOW;
         std::string verdict = "allow";
         one_of("birth-verdict", verdict, {"deny", "allow", "audit"});
@@ -166,13 +160,14 @@ class Maker {
 
 } // namespace
 
-const std::vector<Setting> &settings()
-{
+const std::vector<Setting> &settings() {
     static const std::vector<Setting> all = {
         {"gate-root", "PATH", "cgroup at which the programs are attached (default: the cgroup v2 mount)"},
-        {"strict-root", "PATH[=deny|allow|audit]", "cgroups made under it are contained from birth (default verdict: deny)", true},
+        {"strict-root", "PATH[=deny|allow|audit]",
+         "cgroups made under it are contained from birth (default verdict: deny)", true},
         {"policies", "DIRECTORY", "policy files: *.yaml *.yml *.json *.pb"},
-        {"state-dir", "DIRECTORY", "what survives a restart: last accepted policies, applied policies, totals"},
+        {"state-dir", "DIRECTORY",
+         "what survives a restart: last accepted policies, applied policies, totals"},
         {"run-dir", "DIRECTORY", "sockets"},
         {"bpffs", "DIRECTORY", "where programs and maps are pinned, on a bpf file system"},
         {"api-socket", "PATH", "unix socket of the local API (default: <run-dir>/api.sock)"},
@@ -181,14 +176,14 @@ const std::vector<Setting> &settings()
         {"log-level", "LEVEL", "debug, info, warning or error"},
         {"log-format", "FORMAT", "text or json"},
         {"birth-verdict", "VERDICT", "of a container whose policy is not known yet: deny, allow or audit"},
-        {"birth-name", "PREFIX[=VERDICT]", "cgroups whose name begins so are containers (default: those of the runtimes)", true},
+        {"birth-name", "PREFIX[=VERDICT]",
+         "cgroups whose name begins so are containers (default: those of the runtimes)", true},
         {"birth-path", "PREFIX[=VERDICT]", "cgroups whose path begins so are containers", true},
     };
     return all;
 }
 
-Config make_config(const RawSettings &raw, ConfigFaults &faults)
-{
+Config make_config(const RawSettings &raw, ConfigFaults &faults) {
     return Maker(raw, faults).make();
 }
 

@@ -16,29 +16,29 @@
 namespace penstock::daemon {
 
 struct Config {
-    std::string gate_root;                       // empty: the cgroup v2 mount
+    std::string gate_root; // empty: the cgroup v2 mount
     std::string policies = "/etc/penstock/policies.d";
     std::string state_dir = "/var/lib/penstock";
     std::string run_dir = "/run/penstock";
     std::string bpffs = "/sys/fs/bpf/penstock";
-    std::string api_socket;                      // empty: <run_dir>/api.sock
-    std::string metrics_address;                 // empty: no TCP; else "address:port"
+    std::string api_socket;      // empty: <run_dir>/api.sock
+    std::string metrics_address; // empty: no TCP; else "address:port"
     std::string resolv_conf = "/etc/resolv.conf";
     LogLevel log_level = LogLevel::info;
     LogFormat log_format = LogFormat::text;
-    container::BirthRules birth;                 // names and paths: the runtimes' own, unless configured
+    container::BirthRules birth; // names and paths: the runtimes' own, unless configured
 };
 
 // One raw value with where it stands, so that a bad one is reported at its place.
 struct RawValue {
     std::string text;
-    std::string place;                           // "penstock.yaml:3:12" or "--log-level"
+    std::string place; // "penstock.yaml:3:12" or "--log-level"
 };
 using RawSettings = std::map<std::string, std::vector<RawValue>>; // by name of the setting
 
 struct Setting {
-    std::string name;                            // "state-dir": key in the file, flag with two dashes
-    std::string value;                           // what a value looks like, for --help
+    std::string name;  // "state-dir": key in the file, flag with two dashes
+    std::string value; // what a value looks like, for --help
     std::string help;
     bool repeatable = false;
 };

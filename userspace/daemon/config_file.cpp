@@ -8,21 +8,18 @@
 namespace penstock::daemon {
 namespace {
 
-std::string place_of(const std::string &file, const YAML::Mark &mark)
-{
-    return mark.is_null() ? file
-                          : file + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
+std::string place_of(const std::string &file, const YAML::Mark &mark) {
+    return mark.is_null()
+               ? file
+               : file + ":" + std::to_string(mark.line + 1) + ":" + std::to_string(mark.column + 1);
 }
 
 class Reader {
   public:
     Reader(const std::string &file, RawSettings &raw, ConfigFaults &faults)
-        : file_(file), raw_(raw), faults_(faults)
-    {
-    }
+        : file_(file), raw_(raw), faults_(faults) {}
 
-    void read(const YAML::Node &root)
-    {
+    void read(const YAML::Node &root) {
         if (root.IsNull())
             return;
         if (!root.IsMap())
@@ -32,18 +29,17 @@ class Reader {
     }
 
   private:
-    void fault(const YAML::Node &node, const std::string &text)
-    {
+    void fault(const YAML::Node &node, const std::string &text) {
         faults_.faults.push_back(place_of(file_, node.Mark()) + ": " + text);
     }
 
-    void read_setting(const YAML::Node &key, const YAML::Node &value)
-    {
+    void read_setting(const YAML::Node &key, const YAML::Node &value) {
         if (!key.IsScalar())
             return fault(key, "expected the name of a setting");
         const std::string name = key.Scalar();
         const auto &known = settings();
-        const auto setting = std::find_if(known.begin(), known.end(), [&](const Setting &s) { return s.name == name; });
+        const auto setting =
+            std::find_if(known.begin(), known.end(), [&](const Setting &s) { return s.name == name; });
         if (setting == known.end())
             return fault(key, "unknown setting '" + name + "'");
         if (!seen_.insert({name, true}).second)
@@ -51,7 +47,8 @@ class Reader {
         auto &values = raw_[name];
         if (!setting->repeatable) {
             if (!value.IsScalar())
-                return fault(value.IsDefined() && !value.IsNull() ? value : key, "'" + name + "' takes one value");
+                return fault(value.IsDefined() && !value.IsNull() ? value : key,
+                             "'" + name + "' takes one value");
             values.push_back({value.Scalar(), place_of(file_, value.Mark())});
             return;
         }
@@ -73,8 +70,7 @@ class Reader {
 
 } // namespace
 
-void parse_config(const std::string &file, const std::string &text, RawSettings &raw, ConfigFaults &faults)
-{
+void parse_config(const std::string &file, const std::string &text, RawSettings &raw, ConfigFaults &faults) {
     try {
         const auto documents = YAML::LoadAll(text);
         if (documents.size() > 1) {

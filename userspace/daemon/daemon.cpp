@@ -11,11 +11,11 @@
 #include "userspace/daemon/notify.h"
 #include "userspace/kernel/unload.h"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
@@ -34,20 +34,19 @@ constexpr int rescan_ticks = 5;
 constexpr auto shutdown_patience = std::chrono::seconds(10);
 
 // The state directory has one user: two daemons on one set of maps would undo each other.
-Result<UniqueFd> lock_state(const std::string &state_dir)
-{
+Result<UniqueFd> lock_state(const std::string &state_dir) {
     const std::string path = state_dir + "/lock";
     UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!file)
         return system_error("open " + path, errno);
     if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
-        return errno == EWOULDBLOCK ? fault("another penstockd runs on " + state_dir) : system_error("lock " + path, errno);
+        return errno == EWOULDBLOCK ? fault("another penstockd runs on " + state_dir)
+                                    : system_error("lock " + path, errno);
     return file;
 }
 
 // A path below the mount, given so or as a directory of the file system.
-std::string below_mount(const std::string &mount, const std::string &path)
-{
+std::string below_mount(const std::string &mount, const std::string &path) {
     if (path.empty() || path == mount)
         return "/";
     return container::is_at_or_below(path, mount) && mount != "/" ? path.substr(mount.size()) : path;
@@ -55,15 +54,12 @@ std::string below_mount(const std::string &mount, const std::string &path)
 
 class Daemon {
   public:
-    Daemon(asio::io_context &io, asio::thread_pool &pool, const Config &config, const Log &log, kernel::Gate gate,
-           kernel::EventRing ring, std::string gate_directory)
+    Daemon(asio::io_context &io, asio::thread_pool &pool, const Config &config, const Log &log,
+           kernel::Gate gate, kernel::EventRing ring, std::string gate_directory)
         : io_(io), pool_(pool), log_(log), config_(config), gate_(std::move(gate)), ring_(std::move(ring)),
-          gate_directory_(std::move(gate_directory)), events_(events_kept)
-    {
-    }
+          gate_directory_(std::move(gate_directory)), events_(events_kept) {}
 
-    Result<void> start(std::string mount, std::string gate_root, PolicyStore store)
-    {
+    Result<void> start(std::string mount, std::string gate_root, PolicyStore store) {
         EnforcerOptions options{std::move(mount), std::move(gate_root), config_.birth};
         auto enforcer = Enforcer::open(io_, pool_, gate_, std::move(options), log_);
         if (!enforcer)
@@ -73,15 +69,18 @@ class Daemon {
         if (auto loaded = meter_->load_totals(); !loaded)
             return loaded;
         enforcer_->on_image = [this](const policy::Image &image) { meter_->add_names(image); };
-        enforcer_->on_released = [this](std::vector<sync::Row> rows) { return meter_->fold(std::move(rows)); };
+        enforcer_->on_released = [this](std::vector<sync::Row> rows) {
+            return meter_->fold(std::move(rows));
+        };
         enforcer_->on_freed = [this](const std::vector<sync::Row> &rows) { meter_->freed(rows); };
-        control_ = std::make_unique<PolicyControl>(io_, pool_, *enforcer_, std::move(store), config_.resolv_conf, log_);
-        context_ = std::unique_ptr<ApiContext>(
-            new ApiContext{pool_, *enforcer_, *meter_, *control_, events_, gate_directory_, config_.bpffs,
-                           gate_.root_id(), std::chrono::system_clock::now(), false});
+        control_ = std::make_unique<PolicyControl>(io_, pool_, *enforcer_, std::move(store),
+                                                   config_.resolv_conf, log_);
+        context_ = std::unique_ptr<ApiContext>(new ApiContext{pool_, *enforcer_, *meter_, *control_, events_,
+                                                              gate_directory_, config_.bpffs, gate_.root_id(),
+                                                              std::chrono::system_clock::now(), false});
         router_ = std::make_unique<ApiRouter>(*context_);
-        server_ = std::make_unique<ApiServer>(io_, log_, events_,
-                                              [this](ApiRequest request) { return router_->answer(std::move(request)); });
+        server_ = std::make_unique<ApiServer>(
+            io_, log_, events_, [this](ApiRequest request) { return router_->answer(std::move(request)); });
         if (auto listening = server_->listen_unix(config_.api_socket); !listening)
             return listening;
         if (!config_.metrics_address.empty())
@@ -98,15 +97,13 @@ class Daemon {
     }
 
   private:
-    asio::awaitable<void> bring_up()
-    {
+    asio::awaitable<void> bring_up() {
         co_await control_->start();
         notify_manager("READY=1");
         log_.info("penstockd is up", {{"version", PENSTOCK_VERSION}, {"gate_root", gate_directory_}});
     }
 
-    asio::awaitable<void> watch_signals()
-    {
+    asio::awaitable<void> watch_signals() {
         asio::signal_set signals(io_, SIGTERM, SIGINT, SIGHUP);
         for (;;) {
             const int number = co_await signals.async_wait(asio::use_awaitable);
@@ -125,35 +122,32 @@ class Daemon {
         io_.stop();
     }
 
-    asio::awaitable<void> give_up()
-    {
+    asio::awaitable<void> give_up() {
         co_await sleep_for(shutdown_patience);
         log_.warning("a change of policy was cut off: the next start mends it");
         io_.stop();
     }
 
     // Waits on a borrowed descriptor through one of our own.
-    asio::awaitable<bool> readable(asio::posix::stream_descriptor &descriptor)
-    {
+    asio::awaitable<bool> readable(asio::posix::stream_descriptor &descriptor) {
         boost::system::error_code error;
         co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
                                        asio::redirect_error(asio::use_awaitable, error));
         co_return !error;
     }
 
-    asio::awaitable<void> watch_tree()
-    {
+    asio::awaitable<void> watch_tree() {
         asio::posix::stream_descriptor descriptor(io_, ::dup(enforcer_->tree().descriptor()));
         while (co_await readable(descriptor))
             enforcer_->tree_changed();
     }
 
-    asio::awaitable<void> watch_events()
-    {
+    asio::awaitable<void> watch_events() {
         asio::posix::stream_descriptor descriptor(io_, ::dup(ring_.descriptor()));
         while (co_await readable(descriptor)) {
             for (;;) {
-                const auto read = ring_.consume([this](const abi::ps_event &record) { take(record); }, events_at_once);
+                const auto read =
+                    ring_.consume([this](const abi::ps_event &record) { take(record); }, events_at_once);
                 if (!read)
                     log_.error("events could not be read", {{"error", read.error().message}});
                 server_->events_added();
@@ -164,8 +158,7 @@ class Daemon {
         }
     }
 
-    void take(const abi::ps_event &record)
-    {
+    void take(const abi::ps_event &record) {
         if (record.kind == abi::PS_EVENT_BORN) {
             const auto *name = reinterpret_cast<const char *>(record.name);
             const std::string path(name, std::min<std::size_t>(record.name_length, sizeof record.name));
@@ -178,8 +171,7 @@ class Daemon {
             events_.add(meter_->event(record));
     }
 
-    void note_lost_events()
-    {
+    void note_lost_events() {
         const auto lost = gate_.maps().gate.read().events_lost;
         if (lost > events_lost_) {
             telemetry::Event event;
@@ -192,8 +184,7 @@ class Daemon {
         events_lost_ = lost;
     }
 
-    asio::awaitable<void> every_second()
-    {
+    asio::awaitable<void> every_second() {
         events_lost_ = gate_.maps().gate.read().events_lost;
         for (int count = 1;; ++count) {
             co_await sleep_for(tick);
@@ -204,8 +195,7 @@ class Daemon {
         }
     }
 
-    asio::awaitable<void> feed_watchdog(std::chrono::microseconds interval)
-    {
+    asio::awaitable<void> feed_watchdog(std::chrono::microseconds interval) {
         for (;;) {
             notify_manager("WATCHDOG=1");
             co_await sleep_for(interval);
@@ -231,8 +221,7 @@ class Daemon {
 
 } // namespace
 
-Result<void> run_daemon(const Config &config, const Log &log)
-{
+Result<void> run_daemon(const Config &config, const Log &log) {
     PolicyStore store(config.policies, config.state_dir);
     if (auto made = store.prepare(); !made)
         return made;
@@ -261,7 +250,8 @@ Result<void> run_daemon(const Config &config, const Log &log)
         return ring.error();
     for (const auto &feature : gate->features())
         if (feature.state != kernel::Feature::State::on)
-            log.warning("the kernel lacks a feature", {{"feature", feature.name}, {"detail", feature.detail}});
+            log.warning("the kernel lacks a feature",
+                        {{"feature", feature.name}, {"detail", feature.detail}});
 
     asio::io_context io(1);
     asio::thread_pool pool(1);
@@ -273,8 +263,7 @@ Result<void> run_daemon(const Config &config, const Log &log)
     return {};
 }
 
-Result<std::vector<std::string>> detach(const Config &config)
-{
+Result<std::vector<std::string>> detach(const Config &config) {
     if (::access(config.state_dir.c_str(), F_OK) == 0) {
         const auto lock = lock_state(config.state_dir);
         if (!lock)

@@ -2,9 +2,9 @@
 // Policies into force; enforcer_rows.cpp has the containers.
 #include "userspace/daemon/enforcer.h"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -16,17 +16,18 @@ constexpr std::size_t slice = 256; // cgroups looked at before other work of the
 
 } // namespace
 
-Enforcer::Enforcer(asio::io_context &io, asio::thread_pool &pool, kernel::Gate &gate, sync::PolicyWriter writer,
-                   container::CgroupTree tree, EnforcerOptions options, const Log &log)
+Enforcer::Enforcer(asio::io_context &io, asio::thread_pool &pool, kernel::Gate &gate,
+                   sync::PolicyWriter writer, container::CgroupTree tree, EnforcerOptions options,
+                   const Log &log)
     : io_(io), pool_(pool), gate_(gate), log_(log), options_(std::move(options)), rows_(gate),
-      writer_(std::move(writer)), tree_(std::move(tree)), turn_(io.get_executor()), sweep_turn_(io.get_executor()),
-      selection_(std::make_shared<container::Selection>(std::vector<policy::Policy>{}, options_.gate_root, options_.birth))
-{
-}
+      writer_(std::move(writer)), tree_(std::move(tree)), turn_(io.get_executor()),
+      sweep_turn_(io.get_executor()),
+      selection_(std::make_shared<container::Selection>(std::vector<policy::Policy>{}, options_.gate_root,
+                                                        options_.birth)) {}
 
-Result<std::unique_ptr<Enforcer>> Enforcer::open(asio::io_context &io, asio::thread_pool &pool, kernel::Gate &gate,
-                                                 EnforcerOptions options, const Log &log)
-{
+Result<std::unique_ptr<Enforcer>> Enforcer::open(asio::io_context &io, asio::thread_pool &pool,
+                                                 kernel::Gate &gate, EnforcerOptions options,
+                                                 const Log &log) {
     auto writer = sync::PolicyWriter::open(gate);
     if (!writer)
         return writer.error();
@@ -49,8 +50,7 @@ Result<std::unique_ptr<Enforcer>> Enforcer::open(asio::io_context &io, asio::thr
     return enforcer;
 }
 
-asio::awaitable<Result<void>> Enforcer::enforce(PolicySetPtr set, policy::Environment environment)
-{
+asio::awaitable<Result<void>> Enforcer::enforce(PolicySetPtr set, policy::Environment environment) {
     const auto turn = co_await turn_.take();
     auto selection =
         std::make_shared<container::Selection>(set->policies, options_.gate_root, options_.birth);
@@ -84,9 +84,8 @@ asio::awaitable<Result<void>> Enforcer::enforce(PolicySetPtr set, policy::Enviro
 
 // Combinations of policies that containers have, and each policy alone, so that the first container of a
 // policy finds it in the kernel.
-asio::awaitable<std::vector<Enforcer::SetKey>> Enforcer::missing(const container::Selection &selection,
-                                                                 std::size_t policies, const Images &have) const
-{
+asio::awaitable<std::vector<Enforcer::SetKey>>
+Enforcer::missing(const container::Selection &selection, std::size_t policies, const Images &have) const {
     std::set<SetKey> keys;
     for (std::size_t i = 0; i < policies; ++i)
         keys.insert({i});
@@ -106,8 +105,7 @@ asio::awaitable<std::vector<Enforcer::SetKey>> Enforcer::missing(const container
     co_return result;
 }
 
-Enforcer::OldImages Enforcer::images_by_names() const
-{
+Enforcer::OldImages Enforcer::images_by_names() const {
     OldImages images;
     for (const auto &[key, in_force] : images_)
         images[in_force.image->policies] = in_force;
@@ -115,8 +113,7 @@ Enforcer::OldImages Enforcer::images_by_names() const
 }
 
 asio::awaitable<Result<void>> Enforcer::add_images(PolicySetPtr set, policy::Environment environment,
-                                                   std::vector<SetKey> keys, OldImages old, Images &images)
-{
+                                                   std::vector<SetKey> keys, OldImages old, Images &images) {
     auto work = [&] { return compile_and_put(*set, environment, keys, old); };
     auto outcome = co_await on_pool(pool_, work);
     for (auto &[key, in_force] : outcome.images) {
@@ -131,8 +128,7 @@ asio::awaitable<Result<void>> Enforcer::add_images(PolicySetPtr set, policy::Env
 // On the pool. One changed image may be changed in place, which is cheap for a large one; with more of them
 // each gets a new id, so that a failure in the middle leaves every old one whole.
 Enforcer::PutOutcome Enforcer::compile_and_put(const PolicySet &set, const policy::Environment &environment,
-                                               const std::vector<SetKey> &keys, const OldImages &old)
-{
+                                               const std::vector<SetKey> &keys, const OldImages &old) {
     struct Compiled {
         SetKey key;
         sync::ImagePtr image;
@@ -157,7 +153,8 @@ Enforcer::PutOutcome Enforcer::compile_and_put(const PolicySet &set, const polic
     PutOutcome outcome;
     for (auto &entry : compiled) {
         const bool in_place = entry.before && changed == 1;
-        const auto handle = in_place ? writer_.change(entry.before->handle, entry.image) : writer_.put(entry.image);
+        const auto handle =
+            in_place ? writer_.change(entry.before->handle, entry.image) : writer_.put(entry.image);
         if (!handle) {
             std::string names;
             for (const auto &name : entry.image->policies)
@@ -170,8 +167,7 @@ Enforcer::PutOutcome Enforcer::compile_and_put(const PolicySet &set, const polic
     return outcome;
 }
 
-asio::awaitable<void> Enforcer::settle_all()
-{
+asio::awaitable<void> Enforcer::settle_all() {
     std::vector<std::string> paths;
     for (const auto &[path, node] : tree_.nodes())
         paths.push_back(path);
@@ -183,8 +179,7 @@ asio::awaitable<void> Enforcer::settle_all()
     }
 }
 
-asio::awaitable<void> Enforcer::retire_unused(Images old)
-{
+asio::awaitable<void> Enforcer::retire_unused(Images old) {
     co_await sleep_for(sync::grace);
     const auto turn = co_await turn_.take();
     std::set<std::uint16_t> used;
@@ -200,8 +195,7 @@ asio::awaitable<void> Enforcer::retire_unused(Images old)
     }
 }
 
-asio::awaitable<void> Enforcer::complete()
-{
+asio::awaitable<void> Enforcer::complete() {
     const auto turn = co_await turn_.take();
     completing_ = false; // who comes from here on asks again
     auto keys = co_await missing(*selection_, 0, images_);
@@ -221,31 +215,30 @@ asio::awaitable<void> Enforcer::complete()
 }
 
 void Enforcer::for_each_image(
-    const std::function<void(const sync::PolicyHandle &, const policy::Image &)> &visit) const
-{
+    const std::function<void(const sync::PolicyHandle &, const policy::Image &)> &visit) const {
     for (const auto &[key, in_force] : images_)
         visit(in_force.handle, *in_force.image);
 }
 
-bool Enforcer::all_bound() const
-{
+bool Enforcer::all_bound() const {
     return !keep_rows_ && faults_.empty() &&
            std::all_of(containers_.begin(), containers_.end(),
                        [](const auto &entry) { return entry.second.bound || entry.second.removed; });
 }
 
-std::vector<std::string> Enforcer::warnings() const
-{
+std::vector<std::string> Enforcer::warnings() const {
     std::vector<std::string> sentences = policies_ ? policies_->warnings : std::vector<std::string>{};
     if (keep_rows_)
-        sentences.push_back("no policies are known: what the kernel enforced before goes on, new containers have their "
-                            "birth verdict");
+        sentences.push_back(
+            "no policies are known: what the kernel enforced before goes on, new containers have their "
+            "birth verdict");
     for (const auto &[id, text] : faults_)
         sentences.push_back(text);
     if (tree_.unwatched() > 0)
-        sentences.push_back(std::to_string(tree_.unwatched()) +
-                            " cgroups are beyond the limit of inotify watches (fs.inotify.max_user_watches) and are "
-                            "looked at every 5 s only");
+        sentences.push_back(
+            std::to_string(tree_.unwatched()) +
+            " cgroups are beyond the limit of inotify watches (fs.inotify.max_user_watches) and are "
+            "looked at every 5 s only");
     return sentences;
 }
 

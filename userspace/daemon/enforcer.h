@@ -28,34 +28,34 @@
 namespace penstock::daemon {
 
 struct Container {
-    container::CgroupNode node;             // path empty: removed before this daemon started
+    container::CgroupNode node; // path empty: removed before this daemon started
     sync::Row row;
-    std::vector<std::string> policies;      // names, in order of the set; empty: bound to a birth verdict
+    std::vector<std::string> policies; // names, in order of the set; empty: bound to a birth verdict
     std::uint16_t birth = abi::PS_POLICY_UNBOUND;
     sync::PolicyHandle handle;
-    sync::ImagePtr image;                   // null: bound to a birth verdict
-    bool bound = false;                     // to what is wanted
+    sync::ImagePtr image;                                         // null: bound to a birth verdict
+    bool bound = false;                                           // to what is wanted
     std::optional<std::chrono::steady_clock::time_point> removed; // the cgroup is gone, sockets may live
 };
 
 struct EnforcerOptions {
-    std::string mount;                      // of cgroup v2
-    std::string gate_root;                  // below it: "/" or "/a/b"
+    std::string mount;     // of cgroup v2
+    std::string gate_root; // below it: "/" or "/a/b"
     container::BirthRules birth;
 };
 
 class Enforcer {
   public:
-    static Result<std::unique_ptr<Enforcer>> open(boost::asio::io_context &, boost::asio::thread_pool &, kernel::Gate &,
-                                                  EnforcerOptions, const Log &);
+    static Result<std::unique_ptr<Enforcer>> open(boost::asio::io_context &, boost::asio::thread_pool &,
+                                                  kernel::Gate &, EnforcerOptions, const Log &);
 
     // Brings the set into force for every container. On an error the one before is in force.
     boost::asio::awaitable<Result<void>> enforce(PolicySetPtr, policy::Environment);
 
-    void tree_changed();                            // the watch is readable
-    void look_at(std::string_view path);            // a cgroup was born
+    void tree_changed();                 // the watch is readable
+    void look_at(std::string_view path); // a cgroup was born
     void rescan();
-    boost::asio::awaitable<void> sweep();           // dying and released slots; every 2 s and on the kernel's word
+    boost::asio::awaitable<void> sweep(); // dying and released slots; every 2 s and on the kernel's word
 
     const std::unordered_map<std::uint64_t, Container> &containers() const { return containers_; }
     const Container *at_slot(std::uint32_t slot) const;
@@ -75,7 +75,7 @@ class Enforcer {
     std::function<void(const policy::Image &)> on_image; // each image that may be bound from now on
 
   private:
-    using SetKey = std::vector<std::size_t>;        // indices of policies, ascending
+    using SetKey = std::vector<std::size_t>; // indices of policies, ascending
     struct InForce {
         sync::PolicyHandle handle;
         sync::ImagePtr image;
@@ -87,8 +87,8 @@ class Enforcer {
         std::vector<std::pair<SetKey, InForce>> images;
     };
 
-    Enforcer(boost::asio::io_context &, boost::asio::thread_pool &, kernel::Gate &, sync::PolicyWriter, container::CgroupTree,
-             EnforcerOptions, const Log &);
+    Enforcer(boost::asio::io_context &, boost::asio::thread_pool &, kernel::Gate &, sync::PolicyWriter,
+             container::CgroupTree, EnforcerOptions, const Log &);
 
     boost::asio::awaitable<std::vector<SetKey>> missing(const container::Selection &, std::size_t policies,
                                                         const Images &) const;
@@ -99,7 +99,7 @@ class Enforcer {
     OldImages images_by_names() const;
     boost::asio::awaitable<void> settle_all();
     boost::asio::awaitable<void> retire_unused(Images old);
-    boost::asio::awaitable<void> complete();        // compiles for combinations that new containers brought
+    boost::asio::awaitable<void> complete(); // compiles for combinations that new containers brought
 
     void apply(const std::vector<container::TreeChange> &);
     void settle(const container::CgroupNode &);
@@ -117,7 +117,7 @@ class Enforcer {
     const Log &log_;
     EnforcerOptions options_;
     sync::Rows rows_;
-    sync::PolicyWriter writer_;                     // on the pool, by who holds turn_
+    sync::PolicyWriter writer_; // on the pool, by who holds turn_
     container::CgroupTree tree_;
     Turn turn_;
     Turn sweep_turn_;
@@ -126,18 +126,18 @@ class Enforcer {
     policy::Environment environment_;
     std::shared_ptr<const container::Selection> selection_;
     Images images_;
-    std::unordered_map<std::uint64_t, Container> containers_;   // by cgroup id
-    std::unordered_map<std::uint32_t, std::uint64_t> slots_;    // slot -> cgroup id
-    std::map<std::uint64_t, std::string> faults_;               // cgroup id -> why it has no row
+    std::unordered_map<std::uint64_t, Container> containers_; // by cgroup id
+    std::unordered_map<std::uint32_t, std::uint64_t> slots_;  // slot -> cgroup id
+    std::map<std::uint64_t, std::string> faults_;             // cgroup id -> why it has no row
     struct Released {
         std::uint32_t serial = 0;
         std::chrono::steady_clock::time_point seen;
     };
-    std::map<std::uint32_t, Released> released_;                // by slot: since when a sweep has seen it RELEASED
-    std::map<std::uint16_t, sync::PolicyHandle> birth_;         // by PS_POLICY_BIRTH_*
+    std::map<std::uint32_t, Released> released_;        // by slot: since when a sweep has seen it RELEASED
+    std::map<std::uint16_t, sync::PolicyHandle> birth_; // by PS_POLICY_BIRTH_*
     std::uint32_t generation_ = 0;
-    bool keep_rows_ = true;                                     // no set yet: rows of the kernel stay as they are
-    bool collected_ = false;                                    // what a dead daemon left half done
+    bool keep_rows_ = true;  // no set yet: rows of the kernel stay as they are
+    bool collected_ = false; // what a dead daemon left half done
     bool completing_ = false;
 };
 

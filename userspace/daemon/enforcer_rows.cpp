@@ -2,9 +2,9 @@
 // Containers of the enforcer: from a cgroup that appears to a slot that is free again.
 #include "userspace/daemon/enforcer.h"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <algorithm>
 #include <cstring>
 #include <set>
 #include <utility>
@@ -14,10 +14,10 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto dying_limit = std::chrono::seconds(120);
-constexpr auto kernel_says_so = std::chrono::seconds(5); // after which we tell of a removal that it did not see
+constexpr auto kernel_says_so =
+    std::chrono::seconds(5); // after which we tell of a removal that it did not see
 
-abi::ps_birth_key birth_key(std::uint8_t kind, const std::string &text)
-{
+abi::ps_birth_key birth_key(std::uint8_t kind, const std::string &text) {
     abi::ps_birth_key key{};
     key.prefixlen = static_cast<std::uint32_t>(8 * (1 + text.size()));
     key.kind = kind;
@@ -28,8 +28,7 @@ abi::ps_birth_key birth_key(std::uint8_t kind, const std::string &text)
 } // namespace
 
 // What the birth program knows of patterns: exactly what is configured now. Strict roots are rows, see place().
-Result<void> Enforcer::write_birth_rules()
-{
+Result<void> Enforcer::write_birth_rules() {
     auto &map = gate_.maps().birth;
     std::vector<std::pair<abi::ps_birth_key, std::uint16_t>> wanted;
     for (const auto &rule : options_.birth.names)
@@ -54,8 +53,7 @@ Result<void> Enforcer::write_birth_rules()
 }
 
 // Rows that were there before us: with their cgroups again, or known as dying.
-Result<void> Enforcer::adopt_rows()
-{
+Result<void> Enforcer::adopt_rows() {
     if (auto lost = rows_.release_lost(); !lost)
         return lost.error();
     const auto rows = rows_.all();
@@ -80,23 +78,19 @@ Result<void> Enforcer::adopt_rows()
     return {};
 }
 
-void Enforcer::tree_changed()
-{
+void Enforcer::tree_changed() {
     apply(tree_.read_changes());
 }
 
-void Enforcer::look_at(std::string_view path)
-{
+void Enforcer::look_at(std::string_view path) {
     apply(tree_.look_at(path));
 }
 
-void Enforcer::rescan()
-{
+void Enforcer::rescan() {
     apply(tree_.rescan());
 }
 
-void Enforcer::apply(const std::vector<container::TreeChange> &changes)
-{
+void Enforcer::apply(const std::vector<container::TreeChange> &changes) {
     for (const auto &change : changes) {
         if (change.added)
             settle(change.node);
@@ -105,8 +99,7 @@ void Enforcer::apply(const std::vector<container::TreeChange> &changes)
     }
 }
 
-void Enforcer::settle(const container::CgroupNode &node)
-{
+void Enforcer::settle(const container::CgroupNode &node) {
     const auto standing = selection_->standing(node.path);
     if (standing.is_row())
         place(node, standing);
@@ -115,8 +108,7 @@ void Enforcer::settle(const container::CgroupNode &node)
 }
 
 // The row exists and is bound to what it should be, or to nothing (which denies) until its policies are compiled.
-void Enforcer::place(const container::CgroupNode &node, const container::Standing &standing)
-{
+void Enforcer::place(const container::CgroupNode &node, const container::Standing &standing) {
     Container wanted;
     wanted.node = node;
     wanted.birth = standing.birth;
@@ -134,12 +126,14 @@ void Enforcer::place(const container::CgroupNode &node, const container::Standin
         wanted.handle = birth_.at(standing.birth);
         wanted.bound = true;
     }
-    const std::uint32_t flags = standing.kind == container::Standing::Kind::strict_root ? +abi::PS_ROW_STRICT_ROOT : 0;
+    const std::uint32_t flags =
+        standing.kind == container::Standing::Kind::strict_root ? +abi::PS_ROW_STRICT_ROOT : 0;
     const auto row = rows_.make(node.id, node.level, flags, wanted.handle.binding());
     if (!row || row->slot < abi::PS_SLOT_FIRST) {
         auto &text = faults_[node.id];
         const bool known = !text.empty();
-        text = "container " + node.path + " has no row of its own: " + (row ? "no slot is free" : row.error().message);
+        text = "container " + node.path +
+               " has no row of its own: " + (row ? "no slot is free" : row.error().message);
         if (!known)
             log_.error("a container could not be placed", {{"cgroup", node.path}, {"error", text}});
         return;
@@ -156,34 +150,31 @@ void Enforcer::place(const container::CgroupNode &node, const container::Standin
     containers_[node.id] = std::move(wanted);
 }
 
-void Enforcer::unplace(const container::CgroupNode &node)
-{
+void Enforcer::unplace(const container::CgroupNode &node) {
     const auto known = containers_.find(node.id);
     if (known == containers_.end() || known->second.removed || keep_rows_)
         return;
     if (const auto taken = rows_.remove(node.id); !taken) {
-        log_.error("a container could not be let go", {{"cgroup", node.path}, {"error", taken.error().message}});
+        log_.error("a container could not be let go",
+                   {{"cgroup", node.path}, {"error", taken.error().message}});
         return;
     }
     known->second.removed = std::chrono::steady_clock::now(); // named until its counters are folded
 }
 
-void Enforcer::removed(const container::CgroupNode &node)
-{
+void Enforcer::removed(const container::CgroupNode &node) {
     faults_.erase(node.id);
     if (const auto known = containers_.find(node.id); known != containers_.end() && !known->second.removed)
         known->second.removed = std::chrono::steady_clock::now();
 }
 
-const Container *Enforcer::at_slot(std::uint32_t slot) const
-{
+const Container *Enforcer::at_slot(std::uint32_t slot) const {
     const auto id = slots_.find(slot);
     const auto container = id == slots_.end() ? containers_.end() : containers_.find(id->second);
     return container == containers_.end() ? nullptr : &container->second;
 }
 
-void Enforcer::dying_too_long(std::chrono::steady_clock::time_point now)
-{
+void Enforcer::dying_too_long(std::chrono::steady_clock::time_point now) {
     for (auto &[id, container] : containers_) {
         if (!container.removed || now - *container.removed < kernel_says_so)
             continue;
@@ -199,8 +190,7 @@ void Enforcer::dying_too_long(std::chrono::steady_clock::time_point now)
     }
 }
 
-std::vector<sync::Row> Enforcer::released_for_good(std::chrono::steady_clock::time_point now)
-{
+std::vector<sync::Row> Enforcer::released_for_good(std::chrono::steady_clock::time_point now) {
     std::vector<sync::Row> ready;
     std::map<std::uint32_t, Released> seen;
     for (const auto &row : rows_.slots_with(abi::PS_SLOT_RELEASED)) {
@@ -215,8 +205,7 @@ std::vector<sync::Row> Enforcer::released_for_good(std::chrono::steady_clock::ti
     return ready;
 }
 
-asio::awaitable<void> Enforcer::sweep()
-{
+asio::awaitable<void> Enforcer::sweep() {
     const auto turn = co_await sweep_turn_.take();
     const auto now = std::chrono::steady_clock::now();
     dying_too_long(now);

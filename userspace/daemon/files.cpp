@@ -13,8 +13,7 @@
 namespace penstock::daemon {
 namespace {
 
-Result<void> write_all(int descriptor, std::string_view text, const std::string &path)
-{
+Result<void> write_all(int descriptor, std::string_view text, const std::string &path) {
     while (!text.empty()) {
         const ssize_t written = ::write(descriptor, text.data(), text.size());
         if (written < 0 && errno == EINTR)
@@ -26,8 +25,7 @@ Result<void> write_all(int descriptor, std::string_view text, const std::string 
     return {};
 }
 
-Result<void> sync_directory(const std::string &directory)
-{
+Result<void> sync_directory(const std::string &directory) {
     const UniqueFd handle(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!handle || ::fsync(handle.get()) != 0)
         return system_error("sync " + directory, errno);
@@ -36,11 +34,10 @@ Result<void> sync_directory(const std::string &directory)
 
 } // namespace
 
-Result<std::string> read_file(const std::string &path, std::size_t limit)
-{
+Result<std::string> read_file(const std::string &path, std::size_t limit) {
     // Not blocking, so that a FIFO in the way is refused instead of waited for.
     const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    struct stat status{};
+    struct stat status {};
     if (!file || ::fstat(file.get(), &status) != 0)
         return system_error("read " + path, errno);
     if (!S_ISREG(status.st_mode))
@@ -61,8 +58,7 @@ Result<std::string> read_file(const std::string &path, std::size_t limit)
     }
 }
 
-Result<void> replace_file(const std::string &path, std::string_view text)
-{
+Result<void> replace_file(const std::string &path, std::string_view text) {
     const std::string fresh = path + ".new";
     ::unlink(fresh.c_str()); // left by a crash
     UniqueFd file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -80,15 +76,13 @@ Result<void> replace_file(const std::string &path, std::string_view text)
     return sync_directory(std::filesystem::path(path).parent_path().string());
 }
 
-Result<void> remove_file(const std::string &path)
-{
+Result<void> remove_file(const std::string &path) {
     if (::unlink(path.c_str()) != 0 && errno != ENOENT)
         return system_error("remove " + path, errno);
     return sync_directory(std::filesystem::path(path).parent_path().string());
 }
 
-Result<void> make_directory(const std::string &path, unsigned mode)
-{
+Result<void> make_directory(const std::string &path, unsigned mode) {
     std::error_code error;
     const bool made = std::filesystem::create_directories(path, error);
     if (error)

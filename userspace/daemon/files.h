@@ -16,7 +16,7 @@ Result<std::string> read_file(const std::string &path, std::size_t limit);
 // The file holds the old text or the new one, also after a power cut. Mode 0600.
 Result<void> replace_file(const std::string &path, std::string_view text);
 
-Result<void> remove_file(const std::string &path);   // absent is fine
+Result<void> remove_file(const std::string &path); // absent is fine
 
 // The directory and its parents; those made here get mode 0755 and the last one `mode`.
 Result<void> make_directory(const std::string &path, unsigned mode);

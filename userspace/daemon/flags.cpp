@@ -15,8 +15,7 @@ namespace {
 constexpr const char *default_config = "/etc/penstock/penstock.yaml";
 
 // The text of the file; nothing if it is absent and nobody asked for it.
-std::optional<std::string> read_config(const std::string &file, bool asked_for, ConfigFaults &faults)
-{
+std::optional<std::string> read_config(const std::string &file, bool asked_for, ConfigFaults &faults) {
     std::ifstream stream(file, std::ios::binary);
     std::ostringstream text;
     if (stream && (text << stream.rdbuf() || stream.peek() == std::ifstream::traits_type::eof()))
@@ -26,8 +25,7 @@ std::optional<std::string> read_config(const std::string &file, bool asked_for, 
     return std::nullopt;
 }
 
-int refuse(const ConfigFaults &faults)
-{
+int refuse(const ConfigFaults &faults) {
     for (const auto &fault : faults.faults)
         std::fprintf(stderr, "%s\n", fault.c_str());
     return 2;
@@ -35,8 +33,7 @@ int refuse(const ConfigFaults &faults)
 
 } // namespace
 
-CommandLineResult read_command_line(int argc, const char *const *argv)
-{
+CommandLineResult read_command_line(int argc, const char *const *argv) {
     CLI::App app("penstockd: holds containers to the domains and addresses of their policies, in the kernel",
                  "penstockd");
     std::string config_file;

@@ -6,8 +6,7 @@
 #include <cstdio>
 #include <exception>
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     using namespace penstock;
     using Action = daemon::CommandLine::Action;
     const auto read = daemon::read_command_line(argc, argv);

@@ -19,32 +19,56 @@ constexpr std::size_t largest_totals = 64 * 1024 * 1024;
 constexpr auto fill_age = std::chrono::seconds(10); // counting entries walks maps: not for each question
 constexpr int patience = 10;
 
-Result<std::vector<sync::Counted>> read_counters(const kernel::CounterMap &counters)
-{
+Result<std::vector<sync::Counted>> read_counters(const kernel::CounterMap &counters) {
     std::vector<sync::Counted> all;
-    auto read = counters.for_each(
-        [&](const abi::ps_counter_key &key, const abi::ps_counter &sum) { all.push_back({key, sum}); });
+    auto read = counters.for_each([&](const abi::ps_counter_key &key, const abi::ps_counter &sum) {
+        all.push_back({key, sum});
+    });
     if (!read)
         return read.error();
     return all;
 }
 
-template <typename AnyMap> telemetry::MapFill fill_of(const AnyMap &map)
-{
+template <typename AnyMap> telemetry::MapFill fill_of(const AnyMap &map) {
     std::uint64_t used = 0;
-    (void)map.for_each([&](const auto &, const auto &) { ++used; }); // a walk that breaks off shows what it saw
+    (void)map.for_each(
+        [&](const auto &, const auto &) { ++used; }); // a walk that breaks off shows what it saw
     return {map.name(), used, map.max_entries()};
+}
+
+// What is not enforced or shown while a feature is not active. Its own detail says why.
+struct Loss {
+    const char *feature, *loses;
+};
+constexpr Loss losses[] = {
+    {"packet-gate", "packets are not judged and names are not learned"},
+    {"early-errors",
+     "a denied connect() hangs instead of failing at once; Docker's embedded resolver is not recognised"},
+    {"raw-sockets", "raw IP sockets are not refused at socket()"},
+    {"replies", "answers to what others opened are judged as if the container had opened it"},
+    {"birth", "what a container sends before the daemon has seen it is not judged"},
+    {"socket-families", "packet sockets and unlisted socket families are not refused at socket()"},
+};
+
+std::vector<telemetry::FeatureState> states_of(const kernel::Features &features) {
+    std::vector<telemetry::FeatureState> states;
+    for (const auto &feature : features) {
+        const bool on = feature.state == kernel::Feature::State::on;
+        const auto loss = std::find_if(std::begin(losses), std::end(losses),
+                                       [&](const Loss &known) { return feature.name == known.feature; });
+        const std::string loses = loss == std::end(losses) ? feature.detail : loss->loses;
+        states.push_back({feature.name, on, feature.detail, on ? "" : loses});
+    }
+    return states;
 }
 
 } // namespace
 
-Meter::Meter(asio::thread_pool &pool, kernel::Gate &gate, Enforcer &enforcer, std::string state_dir, const Log &log)
-    : pool_(pool), gate_(gate), enforcer_(enforcer), state_dir_(std::move(state_dir)), log_(log)
-{
-}
+Meter::Meter(asio::thread_pool &pool, kernel::Gate &gate, Enforcer &enforcer, std::string state_dir,
+             const Log &log)
+    : pool_(pool), gate_(gate), enforcer_(enforcer), state_dir_(std::move(state_dir)), log_(log) {}
 
-Result<void> Meter::load_totals()
-{
+Result<void> Meter::load_totals() {
     const auto text = read_file(totals_path(), largest_totals);
     if (!text)
         return text.error().code == ENOENT ? Result<void>() : text.error();
@@ -59,20 +83,17 @@ Result<void> Meter::load_totals()
     return {};
 }
 
-void Meter::add_names(const policy::Image &image)
-{
+void Meter::add_names(const policy::Image &image) {
     for (const auto &[id, info] : image.rules)
         names_[id] = {info.policy, info.rule};
 }
 
-const telemetry::Totals::RuleName *Meter::rule(std::uint64_t id) const
-{
+const telemetry::Totals::RuleName *Meter::rule(std::uint64_t id) const {
     const auto found = names_.find(id);
     return found != names_.end() ? &found->second : totals_.name(id);
 }
 
-telemetry::CounterRow Meter::row_of(const sync::Counted &counted) const
-{
+telemetry::CounterRow Meter::row_of(const sync::Counted &counted) const {
     telemetry::CounterRow row;
     const auto &key = counted.key;
     if (const auto *container = enforcer_.at_slot(key.slot)) {
@@ -92,12 +113,12 @@ telemetry::CounterRow Meter::row_of(const sync::Counted &counted) const
     return row;
 }
 
-asio::awaitable<Result<telemetry::Snapshot>> Meter::snapshot()
-{
+asio::awaitable<Result<telemetry::Snapshot>> Meter::snapshot() {
     telemetry::Snapshot snapshot;
     for (int attempt = 0;; ++attempt) {
         const auto before = epoch_;
-        const auto counters = co_await on_pool(pool_, [this] { return read_counters(gate_.maps().counters); });
+        const auto counters =
+            co_await on_pool(pool_, [this] { return read_counters(gate_.maps().counters); });
         if (!counters)
             co_return counters.error();
         if (epoch_ != before && attempt < patience)
@@ -108,8 +129,8 @@ asio::awaitable<Result<telemetry::Snapshot>> Meter::snapshot()
         break;
     }
     for (const auto &[key, sum] : totals_.sums()) {
-        telemetry::CounterRow row =
-            row_of({{key.rule, UINT32_MAX, key.direction, key.verdict, key.reason, 0}, {sum.packets, sum.bytes}});
+        telemetry::CounterRow row = row_of(
+            {{key.rule, UINT32_MAX, key.direction, key.verdict, key.reason, 0}, {sum.packets, sum.bytes}});
         snapshot.counters.push_back(std::move(row));
     }
     telemetry::sort_and_merge(snapshot.counters);
@@ -119,9 +140,7 @@ asio::awaitable<Result<telemetry::Snapshot>> Meter::snapshot()
     snapshot.births_lost = gate.births_lost;
     snapshot.scratch_lost = gate.scratch_lost;
     snapshot.abi_version = gate.abi_version;
-    for (const auto &feature : gate_.features())
-        snapshot.features.push_back({feature.name, feature.state == kernel::Feature::State::on, feature.detail,
-                                     feature.state == kernel::Feature::State::on ? "" : feature.detail});
+    snapshot.features = states_of(gate_.features());
     for (const auto &[id, container] : enforcer_.containers())
         ++(container.removed ? snapshot.dying : snapshot.containers);
     snapshot.generation = enforcer_.generation();
@@ -131,8 +150,7 @@ asio::awaitable<Result<telemetry::Snapshot>> Meter::snapshot()
 }
 
 // Hash maps are counted in the kernel; of the tries we know what we wrote.
-asio::awaitable<void> Meter::count_maps(telemetry::Snapshot &snapshot)
-{
+asio::awaitable<void> Meter::count_maps(telemetry::Snapshot &snapshot) {
     const auto now = std::chrono::steady_clock::now();
     if (fills_.empty() || now - filled_ > fill_age) {
         filled_ = now;
@@ -172,8 +190,7 @@ asio::awaitable<void> Meter::count_maps(telemetry::Snapshot &snapshot)
               [](const auto &a, const auto &b) { return a.map < b.map; });
 }
 
-asio::awaitable<Result<std::vector<LearnedAddress>>> Meter::learned()
-{
+asio::awaitable<Result<std::vector<LearnedAddress>>> Meter::learned() {
     co_return co_await on_pool(pool_, [this]() -> Result<std::vector<LearnedAddress>> {
         const auto &maps = gate_.maps();
         struct Entry {
@@ -200,7 +217,7 @@ asio::awaitable<Result<std::vector<LearnedAddress>>> Meter::learned()
                 if (!domain || !*domain) // made room for another meanwhile
                     continue;
                 const auto *text = reinterpret_cast<const char *>((*domain)->reversed);
-                const auto length = std::min<std::size_t>((*domain)->length, sizeof (*domain)->reversed);
+                const auto length = std::min<std::size_t>((*domain)->length, sizeof(*domain)->reversed);
                 address.names.push_back({telemetry::forward_name({text, length}),
                                          wall_of_monotonic(name.expires_ns), name.expires_ns <= now});
             }
@@ -210,8 +227,7 @@ asio::awaitable<Result<std::vector<LearnedAddress>>> Meter::learned()
     });
 }
 
-telemetry::Event Meter::event(const abi::ps_event &record) const
-{
+telemetry::Event Meter::event(const abi::ps_event &record) const {
     const auto offset = std::chrono::nanoseconds(wall_of_monotonic(0));
     auto event = telemetry::from_record(record, offset);
     const auto found = enforcer_.containers().find(record.cgroup_id);
@@ -228,14 +244,14 @@ telemetry::Event Meter::event(const abi::ps_event &record) const
     return event;
 }
 
-asio::awaitable<bool> Meter::fold(std::vector<sync::Row> rows)
-{
+asio::awaitable<bool> Meter::fold(std::vector<sync::Row> rows) {
     std::set<std::uint32_t> fresh; // not in the totals yet
     for (const auto &row : rows)
         if (!totals_.is_pending({row.slot, row.serial}))
             fresh.insert(row.slot);
     if (!fresh.empty()) {
-        const auto counters = co_await on_pool(pool_, [this] { return read_counters(gate_.maps().counters); });
+        const auto counters =
+            co_await on_pool(pool_, [this] { return read_counters(gate_.maps().counters); });
         if (!counters) {
             log_.error("counters could not be read", {{"error", counters.error().message}});
             co_return false;
@@ -256,8 +272,7 @@ asio::awaitable<bool> Meter::fold(std::vector<sync::Row> rows)
     co_return saved.has_value();
 }
 
-void Meter::freed(const std::vector<sync::Row> &rows)
-{
+void Meter::freed(const std::vector<sync::Row> &rows) {
     for (const auto &row : rows)
         totals_.settled({row.slot, row.serial});
     ++epoch_;

@@ -30,7 +30,7 @@ class Meter {
   public:
     Meter(boost::asio::thread_pool &, kernel::Gate &, Enforcer &, std::string state_dir, const Log &);
 
-    Result<void> load_totals();                  // of earlier daemons; a file that is no such is an error
+    Result<void> load_totals(); // of earlier daemons; a file that is no such is an error
 
     // Counters, fills and losses; the caller adds what it knows of policies and reloads.
     boost::asio::awaitable<Result<telemetry::Snapshot>> snapshot();
@@ -55,7 +55,7 @@ class Meter {
     std::string state_dir_;
     const Log &log_;
     telemetry::Totals totals_;
-    std::uint64_t epoch_ = 0;                    // raised when counts move between the kernel and the totals
+    std::uint64_t epoch_ = 0; // raised when counts move between the kernel and the totals
     std::unordered_map<std::uint64_t, telemetry::Totals::RuleName> names_;
     std::vector<telemetry::MapFill> fills_;
     std::uint64_t learned_addresses_ = 0;

@@ -13,8 +13,7 @@
 
 namespace penstock::daemon {
 
-void notify_manager(std::string_view state)
-{
+void notify_manager(std::string_view state) {
     const char *path = std::getenv("NOTIFY_SOCKET");
     sockaddr_un name{};
     if (!path || (path[0] != '/' && path[0] != '@') || std::strlen(path) >= sizeof name.sun_path)
@@ -30,8 +29,7 @@ void notify_manager(std::string_view state)
                        reinterpret_cast<const sockaddr *>(&name), length);
 }
 
-std::optional<std::chrono::microseconds> watchdog_interval()
-{
+std::optional<std::chrono::microseconds> watchdog_interval() {
     const char *text = std::getenv("WATCHDOG_USEC");
     std::uint64_t microseconds = 0;
     if (!text || std::from_chars(text, text + std::strlen(text), microseconds).ec != std::errc{} ||

@@ -15,24 +15,23 @@ namespace {
 
 constexpr std::size_t largest_resolv_conf = 1024 * 1024;
 
-policy::Diagnostic diagnostic_of(const std::string &message)
-{
+policy::Diagnostic diagnostic_of(const std::string &message) {
     policy::Diagnostic diagnostic;
     diagnostic.message = message;
     return diagnostic;
 }
 
-ChangeOutcome refused(policy::Diagnostics diagnostics)
-{
+ChangeOutcome refused(policy::Diagnostics diagnostics) {
     const auto errors = std::count_if(diagnostics.begin(), diagnostics.end(), [](const auto &diagnostic) {
         return diagnostic.severity == policy::Diagnostic::Severity::error;
     });
-    return {422, "policy refused: " + std::to_string(errors) + (errors == 1 ? " error" : " errors"),
-            std::move(diagnostics), {}};
+    return {422,
+            "policy refused: " + std::to_string(errors) + (errors == 1 ? " error" : " errors"),
+            std::move(diagnostics),
+            {}};
 }
 
-std::vector<std::string> names_of(const PolicySet &set)
-{
+std::vector<std::string> names_of(const PolicySet &set) {
     std::vector<std::string> names;
     for (const auto &policy : set.policies)
         names.push_back(policy.name);
@@ -41,8 +40,7 @@ std::vector<std::string> names_of(const PolicySet &set)
 
 } // namespace
 
-std::vector<std::string> split_documents(const std::string &yaml)
-{
+std::vector<std::string> split_documents(const std::string &yaml) {
     std::vector<std::string> documents(1);
     std::istringstream lines(yaml);
     for (std::string line; std::getline(lines, line);) {
@@ -53,15 +51,12 @@ std::vector<std::string> split_documents(const std::string &yaml)
     return documents;
 }
 
-PolicyControl::PolicyControl(asio::io_context &io, asio::thread_pool &pool, Enforcer &enforcer, PolicyStore store,
-                             std::string resolv_conf, const Log &log)
-    : pool_(pool), enforcer_(enforcer), store_(std::move(store)), resolv_conf_(std::move(resolv_conf)), log_(log),
-      turn_(io.get_executor())
-{
-}
+PolicyControl::PolicyControl(asio::io_context &io, asio::thread_pool &pool, Enforcer &enforcer,
+                             PolicyStore store, std::string resolv_conf, const Log &log)
+    : pool_(pool), enforcer_(enforcer), store_(std::move(store)), resolv_conf_(std::move(resolv_conf)),
+      log_(log), turn_(io.get_executor()) {}
 
-asio::awaitable<LoadOutcome> PolicyControl::read_and_load()
-{
+asio::awaitable<LoadOutcome> PolicyControl::read_and_load() {
     bool must_exist = false;
     if (const auto set = enforcer_.policies())
         must_exist = std::any_of(set->sources.begin(), set->sources.end(),
@@ -72,17 +67,16 @@ asio::awaitable<LoadOutcome> PolicyControl::read_and_load()
     });
 }
 
-asio::awaitable<policy::Environment> PolicyControl::environment()
-{
-    const auto text = co_await on_pool(pool_, [this] { return read_file(resolv_conf_, largest_resolv_conf); });
+asio::awaitable<policy::Environment> PolicyControl::environment() {
+    const auto text =
+        co_await on_pool(pool_, [this] { return read_file(resolv_conf_, largest_resolv_conf); });
     if (!text)
         log_.warning("no default resolvers", {{"error", text.error().message}});
     co_return environment_of(text ? *text : std::string());
 }
 
 // Into force, then to disk. The set before stays if it cannot be.
-asio::awaitable<ChangeOutcome> PolicyControl::change_to(LoadOutcome loaded)
-{
+asio::awaitable<ChangeOutcome> PolicyControl::change_to(LoadOutcome loaded) {
     if (!loaded.set)
         co_return refused(std::move(loaded.diagnostics));
     auto host = co_await environment();
@@ -90,7 +84,8 @@ asio::awaitable<ChangeOutcome> PolicyControl::change_to(LoadOutcome loaded)
     if (!enforced) {
         auto diagnostics = std::move(loaded.diagnostics);
         diagnostics.push_back(diagnostic_of(enforced.error().message));
-        co_return ChangeOutcome{500, "the kernel refused: " + enforced.error().message, std::move(diagnostics), {}};
+        co_return ChangeOutcome{
+            500, "the kernel refused: " + enforced.error().message, std::move(diagnostics), {}};
     }
     trouble_.clear();
     auto save = [&] { return store_.save_accepted(loaded.set->sources); };
@@ -100,18 +95,17 @@ asio::awaitable<ChangeOutcome> PolicyControl::change_to(LoadOutcome loaded)
     co_return ChangeOutcome{200, "", loaded.set->diagnostics, names_of(*loaded.set)};
 }
 
-ChangeOutcome PolicyControl::recorded(ChangeOutcome outcome)
-{
+ChangeOutcome PolicyControl::recorded(ChangeOutcome outcome) {
     last_ = ReloadRecord{std::chrono::system_clock::now(), outcome.status == 200, outcome.diagnostics};
     report(outcome);
     return outcome;
 }
 
-void PolicyControl::report(const ChangeOutcome &outcome) const
-{
+void PolicyControl::report(const ChangeOutcome &outcome) const {
     for (const auto &diagnostic : outcome.diagnostics) {
         const bool error = diagnostic.severity == policy::Diagnostic::Severity::error;
-        log_.write(error ? LogLevel::error : LogLevel::warning, "policy", {{"diagnostic", diagnostic.text()}});
+        log_.write(error ? LogLevel::error : LogLevel::warning, "policy",
+                   {{"diagnostic", diagnostic.text()}});
     }
     if (outcome.status != 200) {
         log_.error("policies not changed: what was in force still is", {{"error", outcome.error}});
@@ -124,8 +118,7 @@ void PolicyControl::report(const ChangeOutcome &outcome) const
                                     {"generation", std::to_string(enforcer_.generation())}});
 }
 
-asio::awaitable<void> PolicyControl::start()
-{
+asio::awaitable<void> PolicyControl::start() {
     const auto turn = co_await turn_.take();
     auto loaded = co_await read_and_load();
     const auto outcome = recorded(co_await change_to(std::move(loaded)));
@@ -133,9 +126,10 @@ asio::awaitable<void> PolicyControl::start()
         co_return;
     const auto accepted = co_await on_pool(pool_, [this] { return store_.load_accepted(); });
     if (!accepted) {
-        trouble_ = accepted.error().code == ENOENT
-                       ? "no policies are in force: those of the directory have errors and none were accepted before"
-                       : accepted.error().message;
+        trouble_ =
+            accepted.error().code == ENOENT
+                ? "no policies are in force: those of the directory have errors and none were accepted before"
+                : accepted.error().message;
         log_.error(trouble_);
         co_return;
     }
@@ -146,24 +140,22 @@ asio::awaitable<void> PolicyControl::start()
     log_.warning("the policies accepted last are in force instead", {{"error", trouble_}});
 }
 
-asio::awaitable<void> PolicyControl::idle()
-{
+asio::awaitable<void> PolicyControl::idle() {
     const auto turn = co_await turn_.take();
 }
 
-asio::awaitable<ChangeOutcome> PolicyControl::reload()
-{
+asio::awaitable<ChangeOutcome> PolicyControl::reload() {
     const auto turn = co_await turn_.take();
     auto loaded = co_await read_and_load();
     co_return recorded(co_await change_to(std::move(loaded)));
 }
 
-asio::awaitable<ChangeOutcome> PolicyControl::apply(policy::Source given)
-{
+asio::awaitable<ChangeOutcome> PolicyControl::apply(policy::Source given) {
     const auto turn = co_await turn_.take();
     const auto in_force = enforcer_.policies();
     if (!in_force)
-        co_return ChangeOutcome{503, "the policies of the directory are not in force: mend them and reload", {}, {}};
+        co_return ChangeOutcome{
+            503, "the policies of the directory are not in force: mend them and reload", {}, {}};
     auto load = [&] {
         std::vector<StoredSource> one(1, StoredSource{given, true});
         return load_policies(std::move(one), {});
@@ -176,16 +168,19 @@ asio::awaitable<ChangeOutcome> PolicyControl::apply(policy::Source given)
     if (given.format != policy::Format::yaml && alone.set->policies.size() > 1)
         co_return ChangeOutcome{422, "a JSON or protobuf text must hold one policy to be applied", {}, {}};
 
-    std::vector<std::string> documents =
-        given.format == policy::Format::yaml ? split_documents(given.text) : std::vector<std::string>{given.text};
+    std::vector<std::string> documents = given.format == policy::Format::yaml
+                                             ? split_documents(given.text)
+                                             : std::vector<std::string>{given.text};
     std::vector<StoredSource> added;
     for (auto &document : documents) {
         const auto one = policy::load({{given.file, document, given.format}});
         if (policy::has_errors(one.diagnostics) || one.policies.size() > 1)
-            co_return ChangeOutcome{422, "a document could not be taken apart from the others", one.diagnostics, {}};
+            co_return ChangeOutcome{
+                422, "a document could not be taken apart from the others", one.diagnostics, {}};
         if (!one.policies.empty())
-            added.push_back({{store_.applied_path(one.policies[0].name, given.format), std::move(document), given.format},
-                             true});
+            added.push_back(
+                {{store_.applied_path(one.policies[0].name, given.format), std::move(document), given.format},
+                 true});
     }
 
     std::vector<StoredSource> sources;
@@ -198,8 +193,11 @@ asio::awaitable<ChangeOutcome> PolicyControl::apply(policy::Source given)
             if (in_force->source_of[p] != i || std::find(names.begin(), names.end(), name) == names.end())
                 continue;
             if (!in_force->sources[i].applied)
-                co_return ChangeOutcome{409, "policy '" + name + "' is defined by " + in_force->sources[i].source.file +
-                                                 ": edit that file and reload", {}, {}};
+                co_return ChangeOutcome{409,
+                                        "policy '" + name + "' is defined by " +
+                                            in_force->sources[i].source.file + ": edit that file and reload",
+                                        {},
+                                        {}};
             replaced = true;
         }
         if (replaced)
@@ -215,8 +213,7 @@ asio::awaitable<ChangeOutcome> PolicyControl::apply(policy::Source given)
     co_return recorded(std::move(outcome));
 }
 
-asio::awaitable<ChangeOutcome> PolicyControl::remove(std::string name)
-{
+asio::awaitable<ChangeOutcome> PolicyControl::remove(std::string name) {
     const auto turn = co_await turn_.take();
     const auto in_force = enforcer_.policies();
     for (std::size_t p = 0; in_force && p < in_force->policies.size(); ++p) {
@@ -224,13 +221,17 @@ asio::awaitable<ChangeOutcome> PolicyControl::remove(std::string name)
             continue;
         const auto &source = in_force->sources[in_force->source_of[p]];
         if (!source.applied)
-            co_return ChangeOutcome{409, "policy '" + name + "' is defined by " + source.source.file +
-                                             ": remove it there and reload", {}, {}};
+            co_return ChangeOutcome{409,
+                                    "policy '" + name + "' is defined by " + source.source.file +
+                                        ": remove it there and reload",
+                                    {},
+                                    {}};
         auto sources = in_force->sources;
         sources.erase(sources.begin() + static_cast<std::ptrdiff_t>(in_force->source_of[p]));
         // Named, as GCC 12 cannot keep a braced list across a co_await ("array used as initializer").
         std::vector<std::string> dropped(1, source.source.file);
-        auto outcome = co_await change_stored(std::move(sources), std::vector<StoredSource>(), std::move(dropped));
+        auto outcome =
+            co_await change_stored(std::move(sources), std::vector<StoredSource>(), std::move(dropped));
         outcome.policies.assign(1, name);
         co_return recorded(std::move(outcome));
     }
@@ -240,8 +241,7 @@ asio::awaitable<ChangeOutcome> PolicyControl::remove(std::string name)
 // A change of what was applied: in force first, then its files. If they cannot be written, back to what was.
 asio::awaitable<ChangeOutcome> PolicyControl::change_stored(std::vector<StoredSource> kept,
                                                             std::vector<StoredSource> added,
-                                                            std::vector<std::string> dropped_files)
-{
+                                                            std::vector<std::string> dropped_files) {
     const auto before = enforcer_.policies();
     auto sources = std::move(kept);
     sources.insert(sources.end(), added.begin(), added.end());
@@ -255,7 +255,8 @@ asio::awaitable<ChangeOutcome> PolicyControl::change_stored(std::vector<StoredSo
             if (auto written = replace_file(source.file, source.text); !written)
                 return written;
         for (const auto &file : dropped_files)
-            if (std::none_of(added.begin(), added.end(), [&](const auto &entry) { return entry.source.file == file; }))
+            if (std::none_of(added.begin(), added.end(),
+                             [&](const auto &entry) { return entry.source.file == file; }))
                 if (auto removed = remove_file(file); !removed)
                     return removed;
         return {};
@@ -266,9 +267,13 @@ asio::awaitable<ChangeOutcome> PolicyControl::change_stored(std::vector<StoredSo
     LoadOutcome undo;
     undo.set = before;
     const auto undone = co_await change_to(std::move(undo));
-    co_return ChangeOutcome{500, "the policy could not be stored" +
-                                     std::string(undone.status == 200 ? ", nothing has changed: " : " (nor undone): ") +
-                                     stored.error().message, {}, {}};
+    co_return ChangeOutcome{
+        500,
+        "the policy could not be stored" +
+            std::string(undone.status == 200 ? ", nothing has changed: " : " (nor undone): ") +
+            stored.error().message,
+        {},
+        {}};
 }
 
 } // namespace penstock::daemon

@@ -14,10 +14,10 @@
 namespace penstock::daemon {
 
 struct ChangeOutcome {
-    unsigned status = 200;                    // as the API answers
+    unsigned status = 200; // as the API answers
     std::string error;
     policy::Diagnostics diagnostics;
-    std::vector<std::string> policies;        // names the change was about
+    std::vector<std::string> policies; // names the change was about
 };
 
 struct ReloadRecord {
@@ -28,8 +28,8 @@ struct ReloadRecord {
 
 class PolicyControl {
   public:
-    PolicyControl(boost::asio::io_context &, boost::asio::thread_pool &, Enforcer &, PolicyStore, std::string resolv_conf,
-                  const Log &);
+    PolicyControl(boost::asio::io_context &, boost::asio::thread_pool &, Enforcer &, PolicyStore,
+                  std::string resolv_conf, const Log &);
 
     // The directory if it is in order, else what was accepted last.
     boost::asio::awaitable<void> start();
@@ -37,7 +37,7 @@ class PolicyControl {
     boost::asio::awaitable<ChangeOutcome> apply(policy::Source);
     boost::asio::awaitable<ChangeOutcome> remove(std::string name);
 
-    boost::asio::awaitable<void> idle();        // when no change is under way
+    boost::asio::awaitable<void> idle(); // when no change is under way
 
     const std::optional<ReloadRecord> &last() const { return last_; }
     // A refused start that found nothing accepted before: the sentence for the operator.
@@ -45,7 +45,8 @@ class PolicyControl {
 
   private:
     boost::asio::awaitable<ChangeOutcome> change_to(LoadOutcome);
-    boost::asio::awaitable<ChangeOutcome> change_stored(std::vector<StoredSource>, std::vector<StoredSource> added,
+    boost::asio::awaitable<ChangeOutcome> change_stored(std::vector<StoredSource>,
+                                                        std::vector<StoredSource> added,
                                                         std::vector<std::string> dropped_files);
     boost::asio::awaitable<LoadOutcome> read_and_load();
     boost::asio::awaitable<policy::Environment> environment();

@@ -7,16 +7,14 @@
 
 namespace penstock::daemon {
 
-const policy::Policy *PolicySet::find(const std::string &name) const
-{
+const policy::Policy *PolicySet::find(const std::string &name) const {
     for (const auto &policy : policies)
         if (policy.name == name)
             return &policy;
     return nullptr;
 }
 
-LoadOutcome load_policies(std::vector<StoredSource> sources, policy::Diagnostics from_reading)
-{
+LoadOutcome load_policies(std::vector<StoredSource> sources, policy::Diagnostics from_reading) {
     std::vector<policy::Source> texts;
     for (const auto &stored : sources)
         texts.push_back(stored.source);
@@ -24,7 +22,8 @@ LoadOutcome load_policies(std::vector<StoredSource> sources, policy::Diagnostics
 
     LoadOutcome outcome;
     outcome.diagnostics = std::move(from_reading);
-    outcome.diagnostics.insert(outcome.diagnostics.end(), loaded.diagnostics.begin(), loaded.diagnostics.end());
+    outcome.diagnostics.insert(outcome.diagnostics.end(), loaded.diagnostics.begin(),
+                               loaded.diagnostics.end());
     if (policy::has_errors(outcome.diagnostics))
         return outcome;
 
@@ -35,7 +34,8 @@ LoadOutcome load_policies(std::vector<StoredSource> sources, policy::Diagnostics
     set->diagnostics = outcome.diagnostics;
     for (const auto &policy : set->policies) {
         for (const auto &field : policy.unenforced())
-            set->warnings.push_back("policy '" + policy.name + "': spec." + field + " is NOT enforced by this version");
+            set->warnings.push_back("policy '" + policy.name + "': spec." + field +
+                                    " is NOT enforced by this version");
         for (auto &sentence : container::Selection::unbuilt(policy))
             set->warnings.push_back(std::move(sentence));
     }

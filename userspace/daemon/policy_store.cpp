@@ -18,8 +18,7 @@ constexpr std::size_t largest_file = 64 * 1024 * 1024;
 constexpr std::size_t largest_set = 512 * 1024 * 1024;
 constexpr std::string_view accepted_head = "penstock accepted 1\n";
 
-policy::Diagnostic unreadable(const std::string &file, const std::string &message, bool error = true)
-{
+policy::Diagnostic unreadable(const std::string &file, const std::string &message, bool error = true) {
     policy::Diagnostic diagnostic;
     diagnostic.severity = error ? policy::Diagnostic::Severity::error : policy::Diagnostic::Severity::warning;
     diagnostic.file = file;
@@ -27,33 +26,30 @@ policy::Diagnostic unreadable(const std::string &file, const std::string &messag
     return diagnostic;
 }
 
-bool is_policy_file(const fs::path &path)
-{
+bool is_policy_file(const fs::path &path) {
     static constexpr std::array<std::string_view, 4> endings = {".yaml", ".yml", ".json", ".pb"};
     const auto name = path.filename().string();
-    return !name.starts_with('.') && std::find(endings.begin(), endings.end(), path.extension().string()) != endings.end();
+    return !name.starts_with('.') &&
+           std::find(endings.begin(), endings.end(), path.extension().string()) != endings.end();
 }
 
 } // namespace
 
 PolicyStore::PolicyStore(std::string directory, std::string state)
-    : directory_(std::move(directory)), state_(std::move(state))
-{
-}
+    : directory_(std::move(directory)), state_(std::move(state)) {}
 
-Result<void> PolicyStore::prepare() const
-{
+Result<void> PolicyStore::prepare() const {
     return make_directory(state_ + "/applied", 0700);
 }
 
-std::string PolicyStore::applied_path(std::string_view policy, policy::Format format) const
-{
-    const char *ending = format == policy::Format::json ? ".json" : format == policy::Format::yaml ? ".yaml" : ".pb";
+std::string PolicyStore::applied_path(std::string_view policy, policy::Format format) const {
+    const char *ending = format == policy::Format::json   ? ".json"
+                         : format == policy::Format::yaml ? ".yaml"
+                                                          : ".pb";
     return state_ + "/applied/" + std::string(policy) + ending;
 }
 
-void PolicyStore::read_directory(const std::string &directory, bool applied, ReadSources &read) const
-{
+void PolicyStore::read_directory(const std::string &directory, bool applied, ReadSources &read) const {
     std::error_code error;
     std::vector<std::string> paths;
     for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error))
@@ -73,8 +69,7 @@ void PolicyStore::read_directory(const std::string &directory, bool applied, Rea
     }
 }
 
-ReadSources PolicyStore::read(bool must_exist) const
-{
+ReadSources PolicyStore::read(bool must_exist) const {
     ReadSources read;
     std::error_code error;
     if (!must_exist && !fs::exists(directory_, error) && !error)
@@ -86,20 +81,18 @@ ReadSources PolicyStore::read(bool must_exist) const
 }
 
 // Head, then for each source a line "file applied format name-length text-length", name and text.
-Result<void> PolicyStore::save_accepted(const std::vector<StoredSource> &sources) const
-{
+Result<void> PolicyStore::save_accepted(const std::vector<StoredSource> &sources) const {
     std::string text(accepted_head);
     for (const auto &[source, applied] : sources) {
-        text += "file " + std::to_string(applied) + ' ' + std::to_string(static_cast<int>(source.format)) + ' ' +
-                std::to_string(source.file.size()) + ' ' + std::to_string(source.text.size()) + '\n';
+        text += "file " + std::to_string(applied) + ' ' + std::to_string(static_cast<int>(source.format)) +
+                ' ' + std::to_string(source.file.size()) + ' ' + std::to_string(source.text.size()) + '\n';
         text += source.file + '\n' + source.text + '\n';
     }
     text += "end\n";
     return replace_file(state_ + "/accepted", text);
 }
 
-Result<std::vector<StoredSource>> PolicyStore::load_accepted() const
-{
+Result<std::vector<StoredSource>> PolicyStore::load_accepted() const {
     const std::string path = state_ + "/accepted";
     const auto text = read_file(path, largest_set);
     if (!text)
@@ -118,15 +111,16 @@ Result<std::vector<StoredSource>> PolicyStore::load_accepted() const
         bool applied = false;
         int format = 0;
         std::size_t name_length = 0, text_length = 0;
-        if (!(words >> word >> applied >> format >> name_length >> text_length) || word != "file" || format < 0 ||
-            format > 2 || name_length > rest.size() || text_length > rest.size())
+        if (!(words >> word >> applied >> format >> name_length >> text_length) || word != "file" ||
+            format < 0 || format > 2 || name_length > rest.size() || text_length > rest.size())
             return broken;
         rest.remove_prefix(newline + 1);
         if (rest.size() < name_length + text_length + 2)
             return broken;
-        sources.push_back({{std::string(rest.substr(0, name_length)),
-                            std::string(rest.substr(name_length + 1, text_length)), static_cast<policy::Format>(format)},
-                           applied});
+        sources.push_back(
+            {{std::string(rest.substr(0, name_length)),
+              std::string(rest.substr(name_length + 1, text_length)), static_cast<policy::Format>(format)},
+             applied});
         rest.remove_prefix(name_length + text_length + 2);
     }
     return sources;

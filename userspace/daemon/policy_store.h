@@ -13,13 +13,13 @@
 namespace penstock::daemon {
 
 struct StoredSource {
-    policy::Source source;   // source.file: absolute path
-    bool applied = false;    // came through POST /v1/policies
+    policy::Source source; // source.file: absolute path
+    bool applied = false;  // came through POST /v1/policies
 };
 
 struct ReadSources {
-    std::vector<StoredSource> sources;  // by path
-    policy::Diagnostics diagnostics;    // files that could not be read
+    std::vector<StoredSource> sources; // by path
+    policy::Diagnostics diagnostics;   // files that could not be read
 };
 
 class PolicyStore {

@@ -9,8 +9,7 @@ namespace penstock::daemon {
 namespace {
 
 // Lower-case without the final dot; empty if it can be no name. IDNA is not spoken in resolv.conf.
-std::string canonical(std::string text)
-{
+std::string canonical(std::string text) {
     if (text.ends_with('.'))
         text.pop_back();
     std::size_t label = 0;
@@ -29,11 +28,11 @@ std::string canonical(std::string text)
 
 } // namespace
 
-policy::Environment environment_of(std::string_view resolv_conf)
-{
+policy::Environment environment_of(std::string_view resolv_conf) {
     policy::Environment environment;
     const auto add = [&](std::string_view text) {
-        const auto address = policy::Address::parse(text.substr(0, text.find('%'))); // no scope ids in the kernel's view
+        const auto address =
+            policy::Address::parse(text.substr(0, text.find('%'))); // no scope ids in the kernel's view
         if (address && std::find(environment.resolvers.begin(), environment.resolvers.end(), *address) ==
                            environment.resolvers.end())
             environment.resolvers.push_back(*address);

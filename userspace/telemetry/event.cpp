@@ -8,8 +8,7 @@
 
 namespace penstock::telemetry {
 
-Event from_record(const abi::ps_event &record, std::chrono::nanoseconds monotonic_to_wall)
-{
+Event from_record(const abi::ps_event &record, std::chrono::nanoseconds monotonic_to_wall) {
     Event event;
     const std::chrono::nanoseconds wall(std::chrono::nanoseconds(record.time_ns) + monotonic_to_wall);
     event.time = std::chrono::system_clock::time_point(
@@ -36,8 +35,7 @@ Event from_record(const abi::ps_event &record, std::chrono::nanoseconds monotoni
     return event;
 }
 
-void EventLog::add(Event event)
-{
+void EventLog::add(Event event) {
     events_.push_back(std::move(event));
     if (events_.size() > capacity_) {
         events_.pop_front();
@@ -45,8 +43,7 @@ void EventLog::add(Event event)
     }
 }
 
-std::optional<Event> EventLog::next(std::uint64_t &position)
-{
+std::optional<Event> EventLog::next(std::uint64_t &position) {
     if (position >= end())
         return std::nullopt;
     if (position < first_) {

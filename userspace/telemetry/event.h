@@ -19,13 +19,13 @@ constexpr std::uint8_t event_lost = 5;
 
 struct Event {
     std::chrono::system_clock::time_point time;
-    std::uint8_t kind = 0;              // abi::ps_event_kind or event_lost
+    std::uint8_t kind = 0; // abi::ps_event_kind or event_lost
     std::uint64_t cgroup_id = 0;
     std::string container, policy, rule;
     std::uint8_t hook = 0, direction = 0, verdict = 0, reason = 0, protocol = 0;
     std::uint16_t query_type = 0, local_port = 0, remote_port = 0;
-    std::string local, remote;          // address texts
-    std::string name;                   // as people write it; octets of any value
+    std::string local, remote; // address texts
+    std::string name;          // as people write it; octets of any value
     std::uint64_t length = 0;
 };
 
@@ -50,7 +50,7 @@ class EventLog {
   private:
     std::size_t capacity_;
     std::deque<Event> events_;
-    std::uint64_t first_ = 0;           // position of events_.front()
+    std::uint64_t first_ = 0; // position of events_.front()
     std::uint64_t dropped_ = 0;
 };
 

@@ -8,8 +8,7 @@
 namespace penstock::telemetry {
 namespace json = boost::json;
 
-json::object counters_json(const Snapshot &snapshot, std::optional<std::uint64_t> only_cgroup)
-{
+json::object counters_json(const Snapshot &snapshot, std::optional<std::uint64_t> only_cgroup) {
     json::array rows;
     for (const auto &row : snapshot.counters) {
         if (only_cgroup && row.cgroup_id != *only_cgroup)
@@ -27,8 +26,7 @@ json::object counters_json(const Snapshot &snapshot, std::optional<std::uint64_t
     return {{"time", time_text(snapshot.time)}, {"counters", std::move(rows)}};
 }
 
-json::object features_json(const Snapshot &snapshot, std::string_view kernel_release)
-{
+json::object features_json(const Snapshot &snapshot, std::string_view kernel_release) {
     json::array rows;
     for (const auto &feature : snapshot.features)
         rows.push_back({{"name", feature.name},
@@ -38,16 +36,14 @@ json::object features_json(const Snapshot &snapshot, std::string_view kernel_rel
     return {{"kernel", kernel_release}, {"features", std::move(rows)}};
 }
 
-json::array maps_json(const Snapshot &snapshot)
-{
+json::array maps_json(const Snapshot &snapshot) {
     json::array rows;
     for (const auto &map : snapshot.maps)
         rows.push_back({{"map", map.map}, {"used", map.used}, {"capacity", map.capacity}});
     return rows;
 }
 
-std::string event_line(const Event &event)
-{
+std::string event_line(const Event &event) {
     const json::object line = {
         {"time", time_text(event.time)},
         {"kind", event_kind_name(event.kind)},

@@ -14,20 +14,18 @@ namespace penstock::telemetry {
 namespace {
 
 template <std::size_t N>
-std::string_view pick(const std::array<std::string_view, N> &names, std::size_t index)
-{
+std::string_view pick(const std::array<std::string_view, N> &names, std::size_t index) {
     return index < N ? names[index] : "unknown";
 }
 
 constexpr std::pair<std::uint16_t, const char *> query_types[] = {
-    {1, "A"},      {2, "NS"},   {5, "CNAME"},  {6, "SOA"},    {12, "PTR"},   {13, "HINFO"},  {15, "MX"},
-    {16, "TXT"},   {28, "AAAA"}, {33, "SRV"},  {35, "NAPTR"}, {39, "DNAME"}, {43, "DS"},     {46, "RRSIG"},
-    {48, "DNSKEY"}, {52, "TLSA"}, {64, "SVCB"}, {65, "HTTPS"}, {99, "SPF"},   {255, "ANY"},   {257, "CAA"},
+    {1, "A"},       {2, "NS"},    {5, "CNAME"}, {6, "SOA"},    {12, "PTR"},   {13, "HINFO"}, {15, "MX"},
+    {16, "TXT"},    {28, "AAAA"}, {33, "SRV"},  {35, "NAPTR"}, {39, "DNAME"}, {43, "DS"},    {46, "RRSIG"},
+    {48, "DNSKEY"}, {52, "TLSA"}, {64, "SVCB"}, {65, "HTTPS"}, {99, "SPF"},   {255, "ANY"},  {257, "CAA"},
 };
 
 // Length of the UTF-8 sequence that begins here; 0 if none does (RFC 3629: no overlong, no surrogate).
-std::size_t sequence_length(std::string_view text)
-{
+std::size_t sequence_length(std::string_view text) {
     const auto octet = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
     const unsigned char first = octet(0);
     if (first < 0x80)
@@ -46,18 +44,15 @@ std::size_t sequence_length(std::string_view text)
 
 } // namespace
 
-std::string_view verdict_name(std::uint8_t verdict)
-{
+std::string_view verdict_name(std::uint8_t verdict) {
     return pick<4>({"none", "allow", "deny", "would-deny"}, verdict);
 }
 
-std::string_view direction_name(std::uint8_t direction)
-{
+std::string_view direction_name(std::uint8_t direction) {
     return pick<2>({"egress", "ingress"}, direction);
 }
 
-std::string reason_name(std::uint8_t reason)
-{
+std::string reason_name(std::uint8_t reason) {
     switch (reason) {
 #define X(name, text)                                                                                        \
     case abi::PS_R_##name:                                                                                   \
@@ -69,23 +64,19 @@ std::string reason_name(std::uint8_t reason)
     }
 }
 
-std::string_view hook_name(std::uint8_t hook)
-{
+std::string_view hook_name(std::uint8_t hook) {
     return pick<8>({"none", "egress", "ingress", "connect", "sendmsg", "sock-create", "lsm", "birth"}, hook);
 }
 
-std::string_view mode_name(std::uint8_t mode)
-{
+std::string_view mode_name(std::uint8_t mode) {
     return pick<4>({"", "enforce", "audit", "open"}, mode);
 }
 
-std::string_view event_kind_name(std::uint8_t kind)
-{
+std::string_view event_kind_name(std::uint8_t kind) {
     return pick<6>({"unknown", "denied", "born", "dying", "released", "lost"}, kind);
 }
 
-std::string_view birth_name(std::uint16_t policy)
-{
+std::string_view birth_name(std::uint16_t policy) {
     switch (policy) {
     case abi::PS_POLICY_BIRTH_DENY:
         return "deny";
@@ -98,8 +89,7 @@ std::string_view birth_name(std::uint16_t policy)
     }
 }
 
-std::string protocol_name(std::uint8_t protocol)
-{
+std::string protocol_name(std::uint8_t protocol) {
     switch (protocol) {
     case 0:
         return "";
@@ -116,8 +106,7 @@ std::string protocol_name(std::uint8_t protocol)
     }
 }
 
-std::string query_type_name(std::uint16_t type)
-{
+std::string query_type_name(std::uint16_t type) {
     if (type == 0)
         return "";
     for (const auto &[number, name] : query_types)
@@ -126,29 +115,25 @@ std::string query_type_name(std::uint16_t type)
     return "TYPE" + std::to_string(type);
 }
 
-std::string address_text(const std::uint8_t (&octets)[16])
-{
+std::string address_text(const std::uint8_t (&octets)[16]) {
     policy::Address address;
     std::copy(std::begin(octets), std::end(octets), address.octets.begin());
     return address == policy::Address{} ? "" : address.text();
 }
 
-std::string hex_id(std::uint64_t id)
-{
+std::string hex_id(std::uint64_t id) {
     char text[24];
     std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(id));
     return text;
 }
 
-std::string forward_name(std::string_view reversed)
-{
+std::string forward_name(std::string_view reversed) {
     while (!reversed.empty() && reversed.back() == '\0')
         reversed.remove_suffix(1);
     return {reversed.rbegin(), reversed.rend()};
 }
 
-std::string time_text(std::chrono::system_clock::time_point time)
-{
+std::string time_text(std::chrono::system_clock::time_point time) {
     const auto milliseconds = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
     const std::time_t seconds = static_cast<std::time_t>(milliseconds / 1000);
     std::tm parts{};
@@ -160,8 +145,7 @@ std::string time_text(std::chrono::system_clock::time_point time)
     return text;
 }
 
-std::string utf8_text(std::string_view text)
-{
+std::string utf8_text(std::string_view text) {
     std::string clean;
     clean.reserve(text.size());
     while (!text.empty()) {

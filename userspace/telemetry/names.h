@@ -11,17 +11,17 @@
 
 namespace penstock::telemetry {
 
-std::string_view verdict_name(std::uint8_t verdict);      // none allow deny would-deny
-std::string_view direction_name(std::uint8_t direction);  // egress ingress
-std::string reason_name(std::uint8_t reason);             // "no-rule"; unknown: "reason-N"
+std::string_view verdict_name(std::uint8_t verdict);     // none allow deny would-deny
+std::string_view direction_name(std::uint8_t direction); // egress ingress
+std::string reason_name(std::uint8_t reason);            // "no-rule"; unknown: "reason-N"
 std::string_view hook_name(std::uint8_t hook);
-std::string_view mode_name(std::uint8_t mode);            // enforce audit open; else ""
+std::string_view mode_name(std::uint8_t mode); // enforce audit open; else ""
 std::string_view event_kind_name(std::uint8_t kind);
-std::string_view birth_name(std::uint16_t policy);        // deny allow audit; else ""
-std::string protocol_name(std::uint8_t protocol);         // tcp udp icmp icmpv6, else the number; 0: ""
-std::string query_type_name(std::uint16_t type);          // A AAAA ..., else TYPE65535; 0: ""
+std::string_view birth_name(std::uint16_t policy);          // deny allow audit; else ""
+std::string protocol_name(std::uint8_t protocol);           // tcp udp icmp icmpv6, else the number; 0: ""
+std::string query_type_name(std::uint16_t type);            // A AAAA ..., else TYPE65535; 0: ""
 std::string address_text(const std::uint8_t (&octets)[16]); // all zero: ""
-std::string hex_id(std::uint64_t id);                     // "0x1f2a"
+std::string hex_id(std::uint64_t id);                       // "0x1f2a"
 
 // The name as people write it, from what the kernel keeps: reversed text, a final NUL if any is dropped.
 std::string forward_name(std::string_view reversed);

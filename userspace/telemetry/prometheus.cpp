@@ -14,16 +14,15 @@ namespace {
 
 class Page {
   public:
-    void family(std::string_view name, std::string_view type, std::string_view help)
-    {
+    void family(std::string_view name, std::string_view type, std::string_view help) {
         name_ = name;
-        text_ += "# HELP " + name_ + " " + std::string(help) + "\n# TYPE " + name_ + " " + std::string(type) + "\n";
+        text_ += "# HELP " + name_ + " " + std::string(help) + "\n# TYPE " + name_ + " " + std::string(type) +
+                 "\n";
     }
 
     using Labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
 
-    void sample(Labels labels, const std::string &value)
-    {
+    void sample(Labels labels, const std::string &value) {
         text_ += name_;
         char separator = '{';
         for (const auto &[label, content] : labels) {
@@ -36,8 +35,7 @@ class Page {
     }
     void sample(Labels labels, std::uint64_t value) { sample(labels, std::to_string(value)); }
 
-    void single(std::string_view name, std::string_view type, std::string_view help, std::uint64_t value)
-    {
+    void single(std::string_view name, std::string_view type, std::string_view help, std::uint64_t value) {
         family(name, type, help);
         sample({}, value);
     }
@@ -49,11 +47,11 @@ class Page {
 };
 
 // The labels leave the cgroup id out: a page must not hold one series twice, so two tenants of a path add up.
-using Series = std::map<std::tuple<std::string, std::string, std::string, std::uint8_t, std::uint8_t, std::uint8_t>,
-                        std::pair<std::uint64_t, std::uint64_t>>;
+using Series =
+    std::map<std::tuple<std::string, std::string, std::string, std::uint8_t, std::uint8_t, std::uint8_t>,
+             std::pair<std::uint64_t, std::uint64_t>>;
 
-void traffic(Page &page, const Snapshot &snapshot)
-{
+void traffic(Page &page, const Snapshot &snapshot) {
     Series series;
     for (const auto &row : snapshot.counters) {
         auto &sum = series[{row.container, row.policy, row.rule, row.direction, row.verdict, row.reason}];
@@ -63,8 +61,11 @@ void traffic(Page &page, const Snapshot &snapshot)
     const auto print = [&](auto value_of) {
         for (const auto &[labels, sum] : series) {
             const auto &[container, policy, rule, direction, verdict, reason] = labels;
-            page.sample({{"container", container}, {"policy", policy}, {"rule", rule},
-                         {"direction", direction_name(direction)}, {"verdict", verdict_name(verdict)},
+            page.sample({{"container", container},
+                         {"policy", policy},
+                         {"rule", rule},
+                         {"direction", direction_name(direction)},
+                         {"verdict", verdict_name(verdict)},
                          {"reason", reason_name(reason)}},
                         value_of(sum));
         }
@@ -72,19 +73,21 @@ void traffic(Page &page, const Snapshot &snapshot)
     page.family("penstock_packets_total", "counter",
                 "Packets judged; with verdict none, how often the thing named by reason was noticed.");
     print([](const auto &sum) { return sum.first; });
-    page.family("penstock_bytes_total", "counter", "IP octets of those packets, every segment's headers counted.");
+    page.family("penstock_bytes_total", "counter",
+                "IP octets of those packets, every segment's headers counted.");
     print([](const auto &sum) { return sum.second; });
 }
 
-void state(Page &page, const Snapshot &snapshot)
-{
+void state(Page &page, const Snapshot &snapshot) {
     page.single("penstock_containers", "gauge", "Containers that live.", snapshot.containers);
-    page.single("penstock_containers_dying", "gauge", "Removed containers whose sockets live on.", snapshot.dying);
+    page.single("penstock_containers_dying", "gauge", "Removed containers whose sockets live on.",
+                snapshot.dying);
     page.single("penstock_policies", "gauge", "Policy documents in force.", snapshot.policies);
     page.single("penstock_generation", "gauge", "Last policy generation given out.", snapshot.generation);
     page.single("penstock_learned_addresses", "gauge", "Addresses learned from DNS answers.",
                 snapshot.learned_addresses);
-    page.single("penstock_reload_ok", "gauge", "1 if the last reload or apply was accepted.", snapshot.reload_ok);
+    page.single("penstock_reload_ok", "gauge", "1 if the last reload or apply was accepted.",
+                snapshot.reload_ok);
     page.family("penstock_reload_time_seconds", "gauge", "When the last reload or apply ended, Unix time.");
     const auto milliseconds =
         std::chrono::floor<std::chrono::milliseconds>(snapshot.reload_time.time_since_epoch()).count();
@@ -94,8 +97,7 @@ void state(Page &page, const Snapshot &snapshot)
     page.sample({}, std::string(seconds));
 }
 
-void machinery(Page &page, const Snapshot &snapshot)
-{
+void machinery(Page &page, const Snapshot &snapshot) {
     page.family("penstock_kernel_lost_total", "counter",
                 "What the kernel side had no room for: events, counters, slots at birth, scratch memory.");
     page.sample({{"kind", "births"}}, snapshot.births_lost);
@@ -104,25 +106,26 @@ void machinery(Page &page, const Snapshot &snapshot)
     page.sample({{"kind", "scratch"}}, snapshot.scratch_lost);
     page.single("penstock_events_lost_total", "counter", "Events lost because the kernel's ring was full.",
                 snapshot.events_lost);
-    page.single("penstock_events_dropped_total", "counter", "Events that slow readers of the API did not get.",
-                snapshot.events_dropped);
+    page.single("penstock_events_dropped_total", "counter",
+                "Events that slow readers of the API did not get.", snapshot.events_dropped);
     page.family("penstock_map_entries", "gauge", "Entries used, as of the last count.");
     for (const auto &map : snapshot.maps)
         page.sample({{"map", map.map}}, map.used);
     page.family("penstock_map_capacity", "gauge", "Entries there is room for.");
     for (const auto &map : snapshot.maps)
         page.sample({{"map", map.map}}, map.capacity);
-    page.family("penstock_feature_active", "gauge", "1 if the kernel feature is loaded, attached and working.");
+    page.family("penstock_feature_active", "gauge",
+                "1 if the kernel feature is loaded, attached and working.");
     for (const auto &feature : snapshot.features)
         page.sample({{"feature", feature.name}}, feature.active);
     page.family("penstock_build_info", "gauge", "Constant 1; version and ABI as labels.");
-    page.sample({{"abi", std::to_string(snapshot.abi_version)}, {"version", PENSTOCK_VERSION}}, std::uint64_t{1});
+    page.sample({{"abi", std::to_string(snapshot.abi_version)}, {"version", PENSTOCK_VERSION}},
+                std::uint64_t{1});
 }
 
 } // namespace
 
-std::string escape_label(std::string_view value)
-{
+std::string escape_label(std::string_view value) {
     std::string escaped;
     for (const char c : utf8_text(value)) {
         if (c == '\\')
@@ -137,8 +140,7 @@ std::string escape_label(std::string_view value)
     return escaped;
 }
 
-std::string prometheus_text(const Snapshot &snapshot)
-{
+std::string prometheus_text(const Snapshot &snapshot) {
     Page page;
     traffic(page, snapshot);
     state(page, snapshot);

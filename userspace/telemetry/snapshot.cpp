@@ -7,15 +7,14 @@
 namespace penstock::telemetry {
 namespace {
 
-auto labels(const CounterRow &row)
-{
-    return std::tie(row.container, row.cgroup_id, row.policy, row.rule, row.direction, row.verdict, row.reason);
+auto labels(const CounterRow &row) {
+    return std::tie(row.container, row.cgroup_id, row.policy, row.rule, row.direction, row.verdict,
+                    row.reason);
 }
 
 } // namespace
 
-void sort_and_merge(std::vector<CounterRow> &rows)
-{
+void sort_and_merge(std::vector<CounterRow> &rows) {
     std::sort(rows.begin(), rows.end(), [](const auto &a, const auto &b) { return labels(a) < labels(b); });
     auto last = rows.begin();
     for (auto row = rows.begin(); row != rows.end(); ++row) {

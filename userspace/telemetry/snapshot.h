@@ -10,9 +10,9 @@
 namespace penstock::telemetry {
 
 struct CounterRow {
-    std::string container;       // cgroup path; empty: containers that are gone, added up
+    std::string container; // cgroup path; empty: containers that are gone, added up
     std::uint64_t cgroup_id = 0;
-    std::string policy, rule;    // empty where no rule decided
+    std::string policy, rule; // empty where no rule decided
     std::uint8_t direction = 0, verdict = 0, reason = 0;
     std::uint64_t packets = 0, bytes = 0;
 };
@@ -30,13 +30,13 @@ struct FeatureState {
 
 struct Snapshot {
     std::chrono::system_clock::time_point time;
-    std::vector<CounterRow> counters;         // by container, policy, rule, direction, verdict, reason
+    std::vector<CounterRow> counters; // by container, policy, rule, direction, verdict, reason
     std::uint64_t containers = 0, dying = 0, policies = 0, images = 0, generation = 0;
     std::uint64_t learned_addresses = 0;
     bool reload_ok = true;
     std::chrono::system_clock::time_point reload_time;
     std::uint64_t events_lost = 0, counters_lost = 0, births_lost = 0, scratch_lost = 0; // by the kernel
-    std::uint64_t events_dropped = 0;         // at slow readers of the API
+    std::uint64_t events_dropped = 0; // at slow readers of the API
     std::vector<MapFill> maps;
     std::vector<FeatureState> features;
     std::uint32_t abi_version = 0;

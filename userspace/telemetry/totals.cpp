@@ -11,8 +11,7 @@ constexpr std::string_view first_line = "penstock totals 1";
 
 } // namespace
 
-void Totals::add(const Key &key, const Sum &sum, const RuleName *name)
-{
+void Totals::add(const Key &key, const Sum &sum, const RuleName *name) {
     auto &total = sums_[key];
     total.packets += sum.packets;
     total.bytes += sum.bytes;
@@ -20,16 +19,14 @@ void Totals::add(const Key &key, const Sum &sum, const RuleName *name)
         names_[key.rule] = *name;
 }
 
-const Totals::RuleName *Totals::name(std::uint64_t rule) const
-{
+const Totals::RuleName *Totals::name(std::uint64_t rule) const {
     const auto found = names_.find(rule);
     return found == names_.end() ? nullptr : &found->second;
 }
 
 // Lines of words; the names of policies and rules have no blank or newline of their own except in a rule's
 // given name, so that one is the rest of its line.
-std::string Totals::text() const
-{
+std::string Totals::text() const {
     std::ostringstream out;
     out << first_line << '\n';
     for (const auto &[key, sum] : sums_)
@@ -43,8 +40,7 @@ std::string Totals::text() const
     return out.str();
 }
 
-Result<Totals> Totals::parse(std::string_view text)
-{
+Result<Totals> Totals::parse(std::string_view text) {
     std::istringstream in{std::string(text)};
     std::string line;
     if (!std::getline(in, line) || line != first_line)

@@ -15,8 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct FakeMount {
-    FakeMount()
-    {
+    FakeMount() {
         std::string pattern = (fs::temp_directory_path() / "penstock-tree-XXXXXX").string();
         REQUIRE(::mkdtemp(pattern.data()) != nullptr);
         root = pattern;
@@ -27,15 +26,13 @@ struct FakeMount {
     std::string root;
 };
 
-CgroupTree watch(const FakeMount &mount, const std::string &gate_root = "/")
-{
+CgroupTree watch(const FakeMount &mount, const std::string &gate_root = "/") {
     auto tree = CgroupTree::make(mount.root, gate_root);
     REQUIRE(tree.has_value());
     return std::move(*tree);
 }
 
-std::set<std::string> paths(const CgroupTree &tree)
-{
+std::set<std::string> paths(const CgroupTree &tree) {
     std::set<std::string> all;
     for (const auto &[path, node] : tree.nodes())
         all.insert(path);
@@ -43,8 +40,7 @@ std::set<std::string> paths(const CgroupTree &tree)
 }
 
 // inotify events are queued by the system call that causes them, so one read sees them all.
-std::vector<std::string> changes(CgroupTree &tree)
-{
+std::vector<std::string> changes(CgroupTree &tree) {
     std::vector<std::string> texts;
     for (const auto &change : tree.read_changes())
         texts.push_back((change.added ? "+" : "-") + change.node.path);
@@ -53,8 +49,7 @@ std::vector<std::string> changes(CgroupTree &tree)
 
 } // namespace
 
-TEST_CASE("the first look finds the tree with ids and levels")
-{
+TEST_CASE("the first look finds the tree with ids and levels") {
     FakeMount mount;
     mount.make("/a/b");
     mount.make("/c");
@@ -65,8 +60,7 @@ TEST_CASE("the first look finds the tree with ids and levels")
     CHECK(tree.unwatched() == 0);
 }
 
-TEST_CASE("the watch stays below the gate root")
-{
+TEST_CASE("the watch stays below the gate root") {
     FakeMount mount;
     mount.make("/gate/a");
     mount.make("/other");
@@ -78,14 +72,12 @@ TEST_CASE("the watch stays below the gate root")
     CHECK(tree.look_at("/other/b").empty());
 }
 
-TEST_CASE("a gate root that is not there is an error")
-{
+TEST_CASE("a gate root that is not there is an error") {
     FakeMount mount;
     CHECK_FALSE(CgroupTree::make(mount.root, "/absent").has_value());
 }
 
-TEST_CASE("directories made and removed are reported, nested ones too, parents first")
-{
+TEST_CASE("directories made and removed are reported, nested ones too, parents first") {
     FakeMount mount;
     auto tree = watch(mount);
     mount.make("/a/b/c");
@@ -100,8 +92,7 @@ TEST_CASE("directories made and removed are reported, nested ones too, parents f
     CHECK(paths(tree) == std::set<std::string>{"/"});
 }
 
-TEST_CASE("a directory made again under its name is another one")
-{
+TEST_CASE("a directory made again under its name is another one") {
     FakeMount mount;
     mount.make("/a");
     auto tree = watch(mount);
@@ -115,8 +106,7 @@ TEST_CASE("a directory made again under its name is another one")
     CHECK(changes(tree) == std::vector<std::string>{"+/a/inside"});
 }
 
-TEST_CASE("looking at a path at once finds it before its event is read, and only once")
-{
+TEST_CASE("looking at a path at once finds it before its event is read, and only once") {
     FakeMount mount;
     auto tree = watch(mount);
     mount.make("/a/b");
@@ -127,8 +117,7 @@ TEST_CASE("looking at a path at once finds it before its event is read, and only
     CHECK(changes(tree).empty());
 }
 
-TEST_CASE("files are not cgroups")
-{
+TEST_CASE("files are not cgroups") {
     FakeMount mount;
     auto tree = watch(mount);
     fs::copy_file("/proc/self/comm", mount.root + "/cgroup.procs");
@@ -138,8 +127,7 @@ TEST_CASE("files are not cgroups")
     CHECK(paths(tree) == std::set<std::string>{"/"});
 }
 
-TEST_CASE("a tree that changes while it is read ends up known as it is")
-{
+TEST_CASE("a tree that changes while it is read ends up known as it is") {
     FakeMount mount;
     auto tree = watch(mount);
     std::thread worker([&] {

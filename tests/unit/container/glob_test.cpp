@@ -5,8 +5,7 @@
 
 using penstock::container::glob_match;
 
-TEST_CASE("cgroup globs match components, runs of components and single characters")
-{
+TEST_CASE("cgroup globs match components, runs of components and single characters") {
     struct Row {
         const char *pattern, *path;
         bool matches;
@@ -49,8 +48,7 @@ TEST_CASE("cgroup globs match components, runs of components and single characte
     }
 }
 
-TEST_CASE("a pattern of many stars ends in bounded time")
-{
+TEST_CASE("a pattern of many stars ends in bounded time") {
     std::string pattern = "/", path = "/";
     for (int i = 0; i < 60; ++i)
         pattern += "*a";

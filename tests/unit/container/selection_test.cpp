@@ -10,8 +10,7 @@ using Kind = Standing::Kind;
 
 namespace {
 
-policy::Policy selecting(const std::string &name, std::initializer_list<const char *> cgroups)
-{
+policy::Policy selecting(const std::string &name, std::initializer_list<const char *> cgroups) {
     policy::Policy policy;
     policy.name = name;
     for (const auto *cgroup : cgroups) {
@@ -30,8 +29,7 @@ struct Row {
     std::uint16_t birth;
 };
 
-void check(const Selection &selection, std::initializer_list<Row> rows)
-{
+void check(const Selection &selection, std::initializer_list<Row> rows) {
     for (const auto &row : rows) {
         INFO(row.path);
         const auto standing = selection.standing(row.path);
@@ -44,9 +42,9 @@ void check(const Selection &selection, std::initializer_list<Row> rows)
 
 } // namespace
 
-TEST_CASE("the topmost cgroup that a selector names is the container, with every policy that names it")
-{
-    const Selection selection({selecting("a", {"/p.slice/**"}), selecting("b", {"/p.slice/web", "/p.slice/w*"}),
+TEST_CASE("the topmost cgroup that a selector names is the container, with every policy that names it") {
+    const Selection selection({selecting("a", {"/p.slice/**"}),
+                               selecting("b", {"/p.slice/web", "/p.slice/w*"}),
                                selecting("c", {"/p.slice/web/inner"})},
                               "/", {});
     check(selection, {
@@ -59,8 +57,7 @@ TEST_CASE("the topmost cgroup that a selector names is the container, with every
                      });
 }
 
-TEST_CASE("wildcards pass over slices, an exact selector names one")
-{
+TEST_CASE("wildcards pass over slices, an exact selector names one") {
     const Selection selection({selecting("wild", {"/**"}), selecting("exact", {"/b.slice"})}, "/", {});
     check(selection, {
                          {"/a.slice", Kind::outside, "", {}, 0},
@@ -70,8 +67,7 @@ TEST_CASE("wildcards pass over slices, an exact selector names one")
                      });
 }
 
-TEST_CASE("nothing above the gate root is a container")
-{
+TEST_CASE("nothing above the gate root is a container") {
     const Selection selection({selecting("all", {"/**"})}, "/gate", {});
     check(selection, {
                          {"/other", Kind::outside, "", {}, 0},
@@ -80,8 +76,7 @@ TEST_CASE("nothing above the gate root is a container")
                      });
 }
 
-TEST_CASE("children of a strict root are containers from birth, selected or not")
-{
+TEST_CASE("children of a strict root are containers from birth, selected or not") {
     container::BirthRules birth;
     birth.strict_roots = {{"/strict", abi::PS_POLICY_BIRTH_DENY}};
     birth.names = {{"docker-", abi::PS_POLICY_BIRTH_ALLOW}, {"docker-x", abi::PS_POLICY_BIRTH_AUDIT}};
@@ -99,8 +94,7 @@ TEST_CASE("children of a strict root are containers from birth, selected or not"
                      });
 }
 
-TEST_CASE("a selector with a field that is not built selects nothing and says so")
-{
+TEST_CASE("a selector with a field that is not built selects nothing and says so") {
     auto policy = selecting("later", {"/**"});
     policy.select[0].runtime = "docker";
     policy.select[0].labels = {{"role", "agent"}};

@@ -6,8 +6,7 @@
 
 using namespace penstock::daemon;
 
-TEST_CASE("targets are taken apart and decoded")
-{
+TEST_CASE("targets are taken apart and decoded") {
     ApiRequest request;
     REQUIRE_FALSE(parse_target("/v1/containers/%2Fa.slice%2Fb?x=1&y=a+b%26&z=", request));
     CHECK(request.path == std::vector<std::string>{"v1", "containers", "/a.slice/b"});
@@ -20,9 +19,9 @@ TEST_CASE("targets are taken apart and decoded")
     CHECK(bare.query.at("container") == "/a/b");
 }
 
-TEST_CASE("malformed targets are refused with a reason")
-{
-    for (const auto *target : {"", "v1", "*", "/%", "/%4", "/%zz", "/a%00b", "/?a", "/?=1", "/?a=1&a=2", "/?a=%0"}) {
+TEST_CASE("malformed targets are refused with a reason") {
+    for (const auto *target :
+         {"", "v1", "*", "/%", "/%4", "/%zz", "/a%00b", "/?a", "/?=1", "/?a=1&a=2", "/?a=%0"}) {
         INFO(target);
         ApiRequest request;
         const auto fault = parse_target(target, request);
@@ -31,8 +30,7 @@ TEST_CASE("malformed targets are refused with a reason")
     }
 }
 
-TEST_CASE("an error is JSON whatever its text holds")
-{
+TEST_CASE("an error is JSON whatever its text holds") {
     const auto answer = error_answer(400, "bad \"thing\"\n\xff");
     const auto object = boost::json::parse(answer.body).as_object();
     CHECK(object.at("error").as_string() == "bad \"thing\"\n\\xff");

@@ -20,8 +20,7 @@ namespace {
 
 constexpr int patience_ms = 20000;
 
-asio::awaitable<ApiAnswer> echo(ApiRequest request)
-{
+asio::awaitable<ApiAnswer> echo(ApiRequest request) {
     if (request.path[0] == "throw")
         throw std::runtime_error("broken");
     if (request.path[0] == "events") {
@@ -38,13 +37,11 @@ asio::awaitable<ApiAnswer> echo(ApiRequest request)
 
 // The loop runs on a thread of its own; the test talks to it through sockets and post() only.
 struct Server {
-    Server() : log(LogLevel::error, LogFormat::text), events(100), server(io, log, events, echo)
-    {
+    Server() : log(LogLevel::error, LogFormat::text), events(100), server(io, log, events, echo) {
         REQUIRE(server.listen_unix(path()).has_value());
         thread = std::thread([this] { io.run(); });
     }
-    ~Server()
-    {
+    ~Server() {
         asio::post(io, [this] {
             server.stop();
             io.stop();
@@ -53,8 +50,7 @@ struct Server {
     }
     std::string path() const { return directory.path + "/api.sock"; }
 
-    void add_event(std::uint8_t verdict)
-    {
+    void add_event(std::uint8_t verdict) {
         asio::post(io, [this, verdict] {
             telemetry::Event event;
             event.kind = abi::PS_EVENT_DENIED;
@@ -73,15 +69,13 @@ struct Server {
 };
 
 struct Client {
-    explicit Client(const std::string &path) : socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0))
-    {
+    explicit Client(const std::string &path) : socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
         sockaddr_un name{};
         name.sun_family = AF_UNIX;
         path.copy(name.sun_path, sizeof name.sun_path - 1);
         REQUIRE(::connect(socket.get(), reinterpret_cast<const sockaddr *>(&name), sizeof name) == 0);
     }
-    void send(std::string_view text) const
-    {
+    void send(std::string_view text) const {
         while (!text.empty()) {
             const auto sent = ::send(socket.get(), text.data(), text.size(), MSG_NOSIGNAL);
             if (sent < 0)
@@ -90,8 +84,7 @@ struct Client {
         }
     }
     // Until the text appears, or to the end of the connection.
-    std::string read(const std::string &until = "\x01never") const
-    {
+    std::string read(const std::string &until = "\x01never") const {
         std::string text;
         char buffer[4096];
         pollfd wait{socket.get(), POLLIN, 0};
@@ -106,8 +99,7 @@ struct Client {
     UniqueFd socket;
 };
 
-std::string ask(const Server &server, const std::string &request)
-{
+std::string ask(const Server &server, const std::string &request) {
     const Client client(server.path());
     client.send(request);
     ::shutdown(client.socket.get(), SHUT_WR);
@@ -116,8 +108,7 @@ std::string ask(const Server &server, const std::string &request)
 
 } // namespace
 
-TEST_CASE("requests are answered, several on one connection")
-{
+TEST_CASE("requests are answered, several on one connection") {
     const Server server;
     const Client client(server.path());
     client.send("GET /one HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -126,26 +117,25 @@ TEST_CASE("requests are answered, several on one connection")
     CHECK(client.read("POST two 3").find("200 OK") != std::string::npos);
 }
 
-TEST_CASE("the socket has mode 0660 and goes with the server")
-{
+TEST_CASE("the socket has mode 0660 and goes with the server") {
     std::string path;
     {
         const Server server;
         path = server.path();
-        struct stat status{};
+        struct stat status {};
         REQUIRE(::stat(path.c_str(), &status) == 0);
         CHECK((status.st_mode & 0777) == 0660);
     }
     CHECK_FALSE(std::filesystem::exists(path));
 }
 
-TEST_CASE("malformed requests get 400 with JSON")
-{
+TEST_CASE("malformed requests get 400 with JSON") {
     const Server server;
-    for (const auto *request : {"nonsense\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /%zz HTTP/1.1\r\n\r\n",
-                                "GET /a?b HTTP/1.1\r\n\r\n", "POST /a HTTP/1.1\r\nContent-Length: x\r\n\r\n",
-                                "GET / HTTP/1.1\r\nBad Header\r\n\r\n",
-                                "POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+    for (const auto *request :
+         {"nonsense\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /%zz HTTP/1.1\r\n\r\n",
+          "GET /a?b HTTP/1.1\r\n\r\n", "POST /a HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+          "GET / HTTP/1.1\r\nBad Header\r\n\r\n",
+          "POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
         INFO(request);
         const auto answer = ask(server, request);
         CHECK(answer.find("HTTP/1.1 400 ") == 0);
@@ -153,31 +143,32 @@ TEST_CASE("malformed requests get 400 with JSON")
     }
 }
 
-TEST_CASE("what is too large is refused: heads, bodies, announced or chunked")
-{
+TEST_CASE("what is too large is refused: heads, bodies, announced or chunked") {
     const Server server;
-    CHECK(ask(server, "GET / HTTP/1.1\r\nX: " + std::string(20000, 'x') + "\r\n\r\n").find("HTTP/1.1 400 ") == 0);
+    CHECK(ask(server, "GET / HTTP/1.1\r\nX: " + std::string(20000, 'x') + "\r\n\r\n").find("HTTP/1.1 400 ") ==
+          0);
     CHECK(ask(server, "POST /a HTTP/1.1\r\nContent-Length: 65537\r\n\r\n").find("HTTP/1.1 413 ") == 0);
-    CHECK(ask(server, "POST /v1/policies HTTP/1.1\r\nContent-Length: 67108865\r\n\r\n").find("HTTP/1.1 413 ") == 0);
+    CHECK(
+        ask(server, "POST /v1/policies HTTP/1.1\r\nContent-Length: 67108865\r\n\r\n").find("HTTP/1.1 413 ") ==
+        0);
     std::string chunked = "POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
     for (int i = 0; i < 20; ++i)
         chunked += "1000\r\n" + std::string(4096, 'x') + "\r\n";
     CHECK(ask(server, chunked + "0\r\n\r\n").find("HTTP/1.1 413 ") == 0);
     const std::string large(1 << 20, 'x');
     const auto answer =
-        ask(server, "POST /v1/policies HTTP/1.1\r\nContent-Length: " + std::to_string(large.size()) + "\r\n\r\n" + large);
+        ask(server, "POST /v1/policies HTTP/1.1\r\nContent-Length: " + std::to_string(large.size()) +
+                        "\r\n\r\n" + large);
     CHECK(answer.find("POST v1 1048576") != std::string::npos);
 }
 
-TEST_CASE("a handler that throws costs one request, not the server")
-{
+TEST_CASE("a handler that throws costs one request, not the server") {
     const Server server;
     CHECK(ask(server, "GET /throw HTTP/1.1\r\n\r\n").find("HTTP/1.1 500 ") == 0);
     CHECK(ask(server, "GET /fine HTTP/1.1\r\n\r\n").find("GET fine 0") != std::string::npos);
 }
 
-TEST_CASE("the 65th client at one time is told so")
-{
+TEST_CASE("the 65th client at one time is told so") {
     const Server server;
     std::vector<Client> clients;
     for (int i = 0; i < 64; ++i) {
@@ -188,8 +179,7 @@ TEST_CASE("the 65th client at one time is told so")
     CHECK(ask(server, "GET /a HTTP/1.1\r\n\r\n").find("HTTP/1.1 503 ") == 0);
 }
 
-TEST_CASE("a stale socket is replaced, a living daemon's and a file are not")
-{
+TEST_CASE("a stale socket is replaced, a living daemon's and a file are not") {
     const TempDirectory directory;
     const Log log(LogLevel::error, LogFormat::text);
     telemetry::EventLog events(1);
@@ -213,8 +203,7 @@ TEST_CASE("a stale socket is replaced, a living daemon's and a file are not")
     CHECK(std::filesystem::exists(file));
 }
 
-TEST_CASE("events are streamed as chunks: those held, and with follow those to come")
-{
+TEST_CASE("events are streamed as chunks: those held, and with follow those to come") {
     Server server;
     server.add_event(abi::PS_DENY);
     server.add_event(abi::PS_NONE);

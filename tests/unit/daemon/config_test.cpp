@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/daemon/config.h"
+#include "userspace/daemon/files.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -14,8 +15,7 @@ struct Read {
     std::vector<std::string> faults;
 };
 
-Read read(const std::string &text)
-{
+Read read(const std::string &text) {
     ConfigFaults faults;
     RawSettings raw;
     parse_config("p.yaml", text, raw, faults);
@@ -25,15 +25,13 @@ Read read(const std::string &text)
     return result;
 }
 
-bool has(const std::vector<std::string> &faults, const std::string &beginning)
-{
+bool has(const std::vector<std::string> &faults, const std::string &beginning) {
     return std::any_of(faults.begin(), faults.end(), [&](const auto &f) { return f.starts_with(beginning); });
 }
 
 } // namespace
 
-TEST_CASE("an empty file is the defaults")
-{
+TEST_CASE("an empty file is the defaults") {
     for (const auto *text : {"", "# nothing\n", "---\n"}) {
         const auto [config, faults] = read(text);
         CHECK(faults.empty());
@@ -44,8 +42,7 @@ TEST_CASE("an empty file is the defaults")
     }
 }
 
-TEST_CASE("every setting is read")
-{
+TEST_CASE("every setting is read") {
     const auto [config, faults] = read(R"(
 gate-root: /sys/fs/cgroup/x
 strict-root: [/penstock.slice/, /b.slice=audit]
@@ -78,8 +75,7 @@ birth-path: [/kubepods/]
     CHECK(config.birth.paths[0].text == "/kubepods/");
 }
 
-TEST_CASE("all faults of a file are reported at once, each at its place")
-{
+TEST_CASE("all faults of a file are reported at once, each at its place") {
     const auto faults = read(R"(policies: relative
 stat-dir: /s
 log-level: loud
@@ -88,7 +84,8 @@ strict-root: /not-a-list
 birth-name: [/path, docker-=perhaps]
 metrics-address: 9464
 state-dir: [/a]
-)").faults;
+)")
+                            .faults;
     CHECK(has(faults, "p.yaml:1:11: expected an absolute path"));
     CHECK(has(faults, "p.yaml:2:1: unknown setting 'stat-dir'"));
     CHECK(has(faults, "p.yaml:3:12: "));
@@ -101,8 +98,7 @@ state-dir: [/a]
     CHECK(faults.size() == 9);
 }
 
-TEST_CASE("what is no YAML mapping is one fault")
-{
+TEST_CASE("what is no YAML mapping is one fault") {
     for (const auto *text : {"- a\n", "just text", "a: [1", "a: 1\n---\nb: 2\n", "? [x]\n: 1\n"}) {
         INFO(text);
         const auto faults = read(text).faults;
@@ -111,8 +107,7 @@ TEST_CASE("what is no YAML mapping is one fault")
     }
 }
 
-TEST_CASE("metrics addresses")
-{
+TEST_CASE("metrics addresses") {
     struct Row {
         const char *text;
         bool good;
@@ -124,7 +119,21 @@ TEST_CASE("metrics addresses")
     }
 }
 
-TEST_CASE("a socket path longer than the kernel takes is refused")
-{
+TEST_CASE("a socket path longer than the kernel takes is refused") {
     CHECK(read("run-dir: /" + std::string(100, 'x')).faults.size() == 1);
+}
+
+TEST_CASE("the packaged settings are in order, and say the defaults except for the strict root") {
+    const auto text = read_file(PENSTOCK_SOURCE_DIR "/packaging/penstock.yaml", 65536);
+    REQUIRE(text.has_value());
+    const auto [config, faults] = read(*text);
+    CHECK(faults.empty());
+    REQUIRE(config.birth.strict_roots.size() == 1);
+    CHECK(config.birth.strict_roots[0].text == "/penstock.slice");
+    const auto defaults = read("").config;
+    CHECK(config.policies == defaults.policies);
+    CHECK(config.state_dir == defaults.state_dir);
+    CHECK(config.run_dir == defaults.run_dir);
+    CHECK(config.bpffs == defaults.bpffs);
+    CHECK(config.birth.names.size() == defaults.birth.names.size());
 }

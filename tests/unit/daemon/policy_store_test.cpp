@@ -15,8 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Places {
-    Places() : store(directory.path + "/policies.d", directory.path + "/state")
-    {
+    Places() : store(directory.path + "/policies.d", directory.path + "/state") {
         fs::create_directory(directory.path + "/policies.d");
         REQUIRE(store.prepare().has_value());
     }
@@ -24,18 +23,17 @@ struct Places {
     PolicyStore store;
 };
 
-std::string document(const std::string &name)
-{
+std::string document(const std::string &name) {
     return "apiVersion: penstock/v1\nkind: EgressPolicy\nmetadata: {name: " + name +
            "}\nspec:\n  select: [{cgroup: /a}]\n  allow: [{name: x, domains: [example.com]}]\n";
 }
 
 } // namespace
 
-TEST_CASE("policy files of both places are read in order, other files are not")
-{
+TEST_CASE("policy files of both places are read in order, other files are not") {
     Places places;
-    for (const auto *name : {"b.yaml", "a.yml", "c.json", "d.pb", ".hidden.yaml", "README", "e.yaml~", "f.yaml.new"})
+    for (const auto *name :
+         {"b.yaml", "a.yml", "c.json", "d.pb", ".hidden.yaml", "README", "e.yaml~", "f.yaml.new"})
         places.directory.write(std::string("policies.d/") + name, name);
     places.directory.write("state/applied/z.yaml", "z");
     const auto read = places.store.read(true);
@@ -46,8 +44,7 @@ TEST_CASE("policy files of both places are read in order, other files are not")
     CHECK(names == "a.yml b.yaml c.json d.pb z* ");
 }
 
-TEST_CASE("a file that can not be read is an error at its name, as is a missing directory that was in use")
-{
+TEST_CASE("a file that can not be read is an error at its name, as is a missing directory that was in use") {
     Places places;
     fs::create_directory(places.directory.path + "/policies.d/dir.yaml");
     ::mkfifo((places.directory.path + "/policies.d/fifo.yaml").c_str(), 0600);
@@ -60,8 +57,7 @@ TEST_CASE("a file that can not be read is an error at its name, as is a missing 
     CHECK(fresh.diagnostics.size() == 1);
 }
 
-TEST_CASE("the accepted set comes back octet for octet")
-{
+TEST_CASE("the accepted set comes back octet for octet") {
     Places places;
     CHECK(places.store.load_accepted().error().code == ENOENT);
     const std::vector<StoredSource> sources = {
@@ -81,8 +77,7 @@ TEST_CASE("the accepted set comes back octet for octet")
     }
 }
 
-TEST_CASE("an accepted set that is cut short is refused")
-{
+TEST_CASE("an accepted set that is cut short is refused") {
     Places places;
     REQUIRE(places.store.save_accepted({{{"/p/a.yaml", "text", policy::Format::yaml}, false}}).has_value());
     const auto path = places.directory.path + "/state/accepted";
@@ -95,26 +90,25 @@ TEST_CASE("an accepted set that is cut short is refused")
     }
 }
 
-TEST_CASE("replacing a file leaves the whole new text, mode 0600 and no other file")
-{
+TEST_CASE("replacing a file leaves the whole new text, mode 0600 and no other file") {
     const TempDirectory directory;
     directory.write("f.new", "left by a crash");
     REQUIRE(replace_file(directory.path + "/f", "one").has_value());
     REQUIRE(replace_file(directory.path + "/f", "two").has_value());
     CHECK(*read_file(directory.path + "/f", 10) == "two");
     CHECK_FALSE(read_file(directory.path + "/f", 2).has_value());
-    struct stat status{};
+    struct stat status {};
     REQUIRE(::stat((directory.path + "/f").c_str(), &status) == 0);
     CHECK((status.st_mode & 0777) == 0600);
     CHECK_FALSE(fs::exists(directory.path + "/f.new"));
     CHECK_FALSE(replace_file(directory.path + "/absent/f", "x").has_value());
 }
 
-TEST_CASE("a set knows which file each policy came from, and one bad document refuses it whole")
-{
-    const auto good = load_policies({{{"/p/a.yaml", document("one") + "---\n" + document("two"), policy::Format::yaml}, false},
-                                     {{"/s/three.yaml", document("three"), policy::Format::yaml}, true}},
-                                    {});
+TEST_CASE("a set knows which file each policy came from, and one bad document refuses it whole") {
+    const auto good = load_policies(
+        {{{"/p/a.yaml", document("one") + "---\n" + document("two"), policy::Format::yaml}, false},
+         {{"/s/three.yaml", document("three"), policy::Format::yaml}, true}},
+        {});
     REQUIRE(good.set);
     REQUIRE(good.set->policies.size() == 3);
     CHECK(good.set->source_of == std::vector<std::size_t>{0, 0, 1});

@@ -9,8 +9,7 @@
 #include <string>
 
 struct TempDirectory {
-    TempDirectory()
-    {
+    TempDirectory() {
         std::string pattern = (std::filesystem::temp_directory_path() / "penstock-test-XXXXXX").string();
         if (!::mkdtemp(pattern.data()))
             throw std::runtime_error("mkdtemp");
@@ -20,8 +19,7 @@ struct TempDirectory {
     TempDirectory(const TempDirectory &) = delete;
     TempDirectory &operator=(const TempDirectory &) = delete;
 
-    std::string write(const std::string &name, const std::string &text) const
-    {
+    std::string write(const std::string &name, const std::string &text) const {
         std::ofstream(path + "/" + name, std::ios::binary) << text;
         return path + "/" + name;
     }

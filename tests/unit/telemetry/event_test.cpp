@@ -9,8 +9,7 @@ using namespace penstock::telemetry;
 
 namespace {
 
-Event numbered(std::uint64_t number)
-{
+Event numbered(std::uint64_t number) {
     Event event;
     event.kind = abi::PS_EVENT_DENIED;
     event.length = number;
@@ -19,8 +18,7 @@ Event numbered(std::uint64_t number)
 
 } // namespace
 
-TEST_CASE("a record of the ring becomes an event with texts")
-{
+TEST_CASE("a record of the ring becomes an event with texts") {
     abi::ps_event record{};
     record.time_ns = 1'000'000'000;
     record.kind = abi::PS_EVENT_DENIED;
@@ -42,8 +40,7 @@ TEST_CASE("a record of the ring becomes an event with texts")
     CHECK(event.remote_port == 53);
 }
 
-TEST_CASE("a length that lies about the name reads no further than the record")
-{
+TEST_CASE("a length that lies about the name reads no further than the record") {
     abi::ps_event record{};
     record.kind = abi::PS_EVENT_BORN;
     record.name_length = 65535;
@@ -51,8 +48,7 @@ TEST_CASE("a length that lies about the name reads no further than the record")
     CHECK(from_record(record, {}).name.size() == sizeof record.name);
 }
 
-TEST_CASE("readers see every event that is held, in order")
-{
+TEST_CASE("readers see every event that is held, in order") {
     EventLog log(3);
     auto position = log.begin();
     CHECK_FALSE(log.next(position));
@@ -64,8 +60,7 @@ TEST_CASE("readers see every event that is held, in order")
     CHECK(log.dropped() == 0);
 }
 
-TEST_CASE("a slow reader is told how many events it missed, and the writer never waited")
-{
+TEST_CASE("a slow reader is told how many events it missed, and the writer never waited") {
     EventLog log(3);
     auto position = log.begin();
     for (std::uint64_t i = 1; i <= 10; ++i)

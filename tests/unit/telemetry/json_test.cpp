@@ -8,8 +8,7 @@ using namespace penstock;
 using namespace penstock::telemetry;
 namespace json = boost::json;
 
-TEST_CASE("an event is one line with every field of the contract")
-{
+TEST_CASE("an event is one line with every field of the contract") {
     Event event;
     event.kind = abi::PS_EVENT_DENIED;
     event.name = "bad\n\xff\"name";
@@ -18,15 +17,14 @@ TEST_CASE("an event is one line with every field of the contract")
     const auto object = json::parse(line).as_object();
     CHECK(object.at("kind") == "denied");
     CHECK(object.at("name").as_string() == "bad\n\\xff\"name");
-    for (const auto *field : {"time", "kind", "container", "cgroup_id", "policy", "rule", "hook", "direction", "verdict",
-                              "reason", "protocol", "local", "local_port", "remote", "remote_port", "name", "query_type",
-                              "length"})
+    for (const auto *field : {"time", "kind", "container", "cgroup_id", "policy", "rule", "hook", "direction",
+                              "verdict", "reason", "protocol", "local", "local_port", "remote", "remote_port",
+                              "name", "query_type", "length"})
         CHECK(object.contains(field));
     CHECK(object.size() == 18);
 }
 
-TEST_CASE("counters are those of one container where one is asked for")
-{
+TEST_CASE("counters are those of one container where one is asked for") {
     Snapshot snapshot;
     snapshot.counters.resize(2);
     snapshot.counters[0].cgroup_id = 1;
@@ -37,8 +35,7 @@ TEST_CASE("counters are those of one container where one is asked for")
     CHECK(one.at("counters").as_array()[0].at("cgroup_id") == "0x2");
 }
 
-TEST_CASE("rows with equal labels are merged, order is by label")
-{
+TEST_CASE("rows with equal labels are merged, order is by label") {
     std::vector<CounterRow> rows(3);
     rows[0].container = "/b";
     rows[0].packets = 1;

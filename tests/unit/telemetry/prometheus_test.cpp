@@ -12,8 +12,7 @@ using namespace penstock::telemetry;
 
 namespace {
 
-CounterRow row(const std::string &container, std::uint64_t id, std::uint64_t packets)
-{
+CounterRow row(const std::string &container, std::uint64_t id, std::uint64_t packets) {
     CounterRow row;
     row.container = container;
     row.cgroup_id = id;
@@ -26,23 +25,20 @@ CounterRow row(const std::string &container, std::uint64_t id, std::uint64_t pac
     return row;
 }
 
-bool has_line(const std::string &page, const std::string &line)
-{
+bool has_line(const std::string &page, const std::string &line) {
     return ("\n" + page).find("\n" + line + "\n") != std::string::npos;
 }
 
 } // namespace
 
-TEST_CASE("label values are escaped, and what is no UTF-8 is made visible")
-{
+TEST_CASE("label values are escaped, and what is no UTF-8 is made visible") {
     CHECK(escape_label("plain") == "plain");
     CHECK(escape_label("a\\b\"c\nd") == "a\\\\b\\\"c\\nd");
     CHECK(escape_label("\xff") == "\\\\xff");
     CHECK(escape_label("gr\xc3\xbc\xc3\x9f") == "gr\xc3\xbc\xc3\x9f");
 }
 
-TEST_CASE("traffic is a sample for each set of labels, packets and bytes")
-{
+TEST_CASE("traffic is a sample for each set of labels, packets and bytes") {
     Snapshot snapshot;
     snapshot.counters = {row("/a\"b", 1, 3)};
     const auto page = prometheus_text(snapshot);
@@ -52,8 +48,7 @@ TEST_CASE("traffic is a sample for each set of labels, packets and bytes")
     CHECK(has_line(page, "penstock_bytes_total" + labels + " 300"));
 }
 
-TEST_CASE("two tenants of one path are one series, as a page must not hold it twice")
-{
+TEST_CASE("two tenants of one path are one series, as a page must not hold it twice") {
     Snapshot snapshot;
     snapshot.counters = {row("/a", 1, 3), row("/a", 2, 4)};
     const auto page = prometheus_text(snapshot);
@@ -61,8 +56,7 @@ TEST_CASE("two tenants of one path are one series, as a page must not hold it tw
     CHECK(page.find("reason=\"no-rule\"} 3\n") == std::string::npos);
 }
 
-TEST_CASE("every family has HELP and TYPE before its samples, and stands once")
-{
+TEST_CASE("every family has HELP and TYPE before its samples, and stands once") {
     Snapshot snapshot;
     snapshot.counters = {row("/a", 1, 3)};
     snapshot.maps = {{"names", 1, 2}};

@@ -6,8 +6,7 @@
 using namespace penstock;
 using telemetry::Totals;
 
-TEST_CASE("totals come back from their text as they were")
-{
+TEST_CASE("totals come back from their text as they were") {
     Totals totals;
     const Totals::RuleName name{"agents", "allow llm x"};
     totals.add({7, 0, 1, 2}, {3, 300}, &name);
@@ -30,8 +29,7 @@ TEST_CASE("totals come back from their text as they were")
     CHECK(again->text() == totals.text());
 }
 
-TEST_CASE("a file of totals that is cut short or wrong is refused")
-{
+TEST_CASE("a file of totals that is cut short or wrong is refused") {
     Totals totals;
     totals.add({7, 0, 1, 2}, {3, 300}, nullptr);
     const auto text = totals.text();
