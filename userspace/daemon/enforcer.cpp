@@ -82,22 +82,26 @@ asio::awaitable<Result<void>> Enforcer::enforce(PolicySetPtr set, policy::Enviro
     co_return Result<void>();
 }
 
-// Combinations of policies that containers have, and each policy alone, so that the first container of a
-// policy finds it in the kernel.
+// Combinations of policies that containers have; and a policy that no container has yet alone, so that its first
+// container finds it in the kernel.
 asio::awaitable<std::vector<Enforcer::SetKey>>
 Enforcer::missing(const container::Selection &selection, std::size_t policies, const Images &have) const {
     std::set<SetKey> keys;
-    for (std::size_t i = 0; i < policies; ++i)
-        keys.insert({i});
+    std::set<std::size_t> in_use;
     std::vector<std::string> paths;
     for (const auto &[path, node] : tree_.nodes())
         paths.push_back(path);
     for (std::size_t i = 0; i < paths.size(); ++i) {
-        if (auto standing = selection.standing(paths[i]); !standing.policies.empty())
+        if (auto standing = selection.standing(paths[i]); !standing.policies.empty()) {
+            in_use.insert(standing.policies.begin(), standing.policies.end());
             keys.insert(std::move(standing.policies));
+        }
         if (i % slice == slice - 1)
             co_await breathe();
     }
+    for (std::size_t i = 0; i < policies; ++i)
+        if (!in_use.contains(i))
+            keys.insert(SetKey(1, i));
     std::vector<SetKey> result;
     for (const auto &key : keys)
         if (!have.contains(key))

@@ -137,7 +137,10 @@ asio::awaitable<void> PolicyControl::start() {
     auto before = co_await on_pool(pool_, load);
     const auto fallback = co_await change_to(std::move(before));
     trouble_ = fallback.status == 200 ? "" : "the policies accepted last are refused now: " + fallback.error;
-    log_.warning("the policies accepted last are in force instead", {{"error", trouble_}});
+    if (trouble_.empty())
+        log_.warning("the policies accepted last are in force instead");
+    else
+        log_.error(trouble_);
 }
 
 asio::awaitable<void> PolicyControl::idle() {
