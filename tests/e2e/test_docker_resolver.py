@@ -17,6 +17,8 @@ metadata: {{name: {name}}}
 spec:
   select: [{{cgroup: {path}}}]
   dns: {{{resolvers}search: []}}
+  inbound: {open}
+  loopback: {open}
   allow:
     - {{name: good, domains: [api.good.test, many.good.test, "*.odd.test"], ports: [tcp/80]}}
 """
@@ -24,6 +26,7 @@ spec:
 CONTAINERS = {
     "named": (f"resolvers: [{ADDRESS}], ", DNSMASQ),
     "unsaid": ("", DNSMASQ),
+    "closed": (f"resolvers: [{ADDRESS}], ", DNSMASQ),
     "odd": (f"resolvers: [{ADDRESS}], ", ODD),
     "free": (None, ODD),
     "other": (f"resolvers: [{DNSMASQ}], ", DNSMASQ),
@@ -52,7 +55,8 @@ class Asker:
 @pytest.fixture(scope="module")
 def world(lab):
     made = {name: Asker(lab, name) for name in CONTAINERS}
-    lab.daemon.start({f"{name}.yaml": POLICY.format(name=name, path=asker.container.path, resolvers=CONTAINERS[name][0])
+    lab.daemon.start({f"{name}.yaml": POLICY.format(name=name, path=asker.container.path, resolvers=CONTAINERS[name][0],
+                                                    open="deny" if name == "closed" else "allow")
                       for name, asker in made.items() if CONTAINERS[name][0] is not None})
     return made
 
@@ -65,7 +69,7 @@ def refused(container, watch, address: str) -> None:
     seen.counted(direction="egress", verdict="deny", reason="no-rule")
 
 
-@pytest.mark.parametrize("who", ["named", "unsaid"])
+@pytest.mark.parametrize("who", ["named", "unsaid", "closed"])
 def test_an_allowed_name_is_answered_and_its_addresses_open(lab, world, watch, who):
     container = world[who].container
     refused(container, watch, "198.51.100.10")
@@ -82,7 +86,7 @@ def test_an_allowed_name_is_answered_and_its_addresses_open(lab, world, watch, w
     assert shown.returncode == 0 and "198.51.100.10" in shown.stdout and "api.good.test" in shown.stdout, shown
 
 
-@pytest.mark.parametrize("who", ["named", "unsaid"])
+@pytest.mark.parametrize("who", ["named", "unsaid", "closed"])
 def test_both_families_at_once_as_programs_ask(lab, world, watch, who):
     with watch(world[who].container) as seen:
         got = world[who].container.probe("resolve", name="api.good.test")
@@ -91,7 +95,7 @@ def test_both_families_at_once_as_programs_ask(lab, world, watch, who):
     assert world[who].container.probe("connect", address="2001:db8:80::a", port=80)["error"] is None
 
 
-@pytest.mark.parametrize("who", ["named", "unsaid"])
+@pytest.mark.parametrize("who", ["named", "unsaid", "closed"])
 def test_a_denied_name_fails_at_once(lab, world, watch, who):
     container = world[who].container
     with watch(container) as seen:
@@ -139,6 +143,19 @@ def test_an_answer_from_port_53_teaches(lab, world, watch, protocol, address):
     assert address in learned(lab.daemon, asker.container.path)
 
 
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+def test_it_is_asked_where_loopback_and_inbound_are_denied(world, watch, protocol):
+    asker = world["closed"]
+    with watch(asker.container) as seen:
+        assert asker.ask(protocol, "many.good.test", 53)["error"] is None
+        assert asker.container.probe("connect", address="198.51.100.22", port=80)["error"] is None
+    seen.counted(direction="ingress", verdict="allow", reason="dns-answer")
+    assert seen.grown(verdict="deny") == 0
+    with watch(asker.container) as seen:
+        assert asker.container.probe("connect", address="127.0.0.1", port=asker.real("tcp"))["error"] == "EPERM"
+    seen.counted(direction="egress", verdict="deny", reason="loopback-denied")
+
+
 @pytest.mark.parametrize("protocol, address", [("udp", "198.51.100.62"), ("tcp", "198.51.100.63")])
 def test_an_answer_from_the_real_port_teaches_nothing(lab, world, watch, protocol, address):
     """The question is one the policy allows, so it is answered; but nothing that comes from another port than 53 is believed."""
@@ -153,6 +170,18 @@ def test_an_answer_from_the_real_port_teaches_nothing(lab, world, watch, protoco
     refused(asker.container, watch, address)
 
 
+@pytest.mark.parametrize("connect", [False, True])
+@pytest.mark.parametrize("port", ["53", "real"])
+def test_a_mapped_or_connected_socket_is_judged_alike(world, watch, port, connect):
+    asker = world["odd"]
+    with watch(asker.container) as seen:
+        got = asker.container.probe("exchange", server=f"::ffff:{ADDRESS}", port=53 if port == "53" else asker.real("udp"),
+                                    message=dns.query(1, "b.evil.test").hex(), connect=connect)
+    assert got["error"] == "EPERM" and got["us"] < AT_ONCE_US, got
+    seen.counted(direction="egress", verdict="deny", reason="name-not-allowed")
+    assert seen.grown(direction="egress", verdict="allow") == 0
+
+
 def test_what_is_no_dns_does_not_reach_the_real_port(world, watch):
     asker = world["odd"]
     with watch(asker.container) as seen:
@@ -161,8 +190,8 @@ def test_what_is_no_dns_does_not_reach_the_real_port(world, watch):
     seen.counted(direction="egress", verdict="deny", reason="dns-short")
 
 
-# As the resolver itself, while a query waits: the source address is the resolver's (IP_PKTINFO), the source port its real one (free on
-# another address), and the address translation makes that port 53.
+# As the resolver itself, while a query waits: the source address is the resolver's (IP_PKTINFO), the source port its
+# real one (free on another address), and the address translation makes that port 53.
 FORGER = """
 import socket, struct, sys
 sys.path.insert(0, sys.argv[1]); import dns
