@@ -31,13 +31,13 @@ enum ps_limits {
     PS_LEVELS = 32,               /* cgroup depth at which a row may stand: 0..31 */
     PS_NAME_MAX = 253,            /* octets of a name as text, no final dot (RFC 1035, 2.3.4) */
     PS_NAMES_PER_ADDRESS = 8,     /* names of one container that may share one learned address */
-    PS_DNS_MESSAGES = 4,          /* whole messages in one TCP segment to port 53 */
+    PS_DNS_MESSAGES = 8,          /* whole messages in one TCP segment to port 53 */
     PS_ANSWER_MAX = 4096,         /* octets of an answer that are read */
     PS_ANSWER_RECORDS = 128,      /* records of an answer that are read */
     PS_TTL_MAX_S = 604800,        /* a learned address lives a week at most (RFC 8767, 4) */
     PS_QUERY_LIFETIME_S = 30,     /* an answer later than this teaches nothing */
     PS_UDP_REPLY_S = 120,         /* a UDP peer that wrote to us may be answered this long */
-    PS_SCRATCH_SLOTS = 4,         /* nesting depth of programs on one CPU */
+    PS_SCRATCH_SLOTS = 8,         /* nesting depth of programs on one CPU */
     PS_BIRTH_PATTERN_MAX = 251,   /* octets of a path or name prefix in the birth trie */
 };
 
@@ -75,6 +75,7 @@ enum ps_hook {
     PS_HOOK_SOCK_CREATE = 5,
     PS_HOOK_LSM = 6,
     PS_HOOK_BIRTH = 7,
+    PS_HOOK_SOCKOPT = 8,
 };
 
 /* Why a verdict fell. The text names of the reasons are in PS_REASON_NAMES, one list for all. */
@@ -332,10 +333,13 @@ struct ps_learned_name {
     __u64 name_hash;              /* key into domains with the slot; 0 = free */
     __u64 expires_ns;
     __u64 rule_set;               /* of the generation below; 0 = the name is allowed no more */
-    __u32 generation;             /* older than the binding's: judge the name again */
-    __u32 pad;
+    __u32 generation;             /* not the binding's: judge the name again; 0 while it changes */
+    __u32 flags;                  /* PS_LEARNED_* */
 };
 PS_ASSERT_SIZE(ps_learned_name, 32);
+
+/* Learned while nothing was enforced, from a resolver that could be the container itself: no enforcing policy takes it. */
+enum ps_learned_flags { PS_LEARNED_UNPROVEN = 1 };
 
 /* learned: HASH ps_address_key -> ps_learned. Entries are changed in place, field by field. */
 struct ps_learned {
@@ -378,7 +382,7 @@ struct ps_query {
     __u32 min_ttl_s;
     __u32 ring_position;
     __u16 type;
-    __u16 pad;
+    __u16 flags;                  /* PS_LEARNED_* of what the answer teaches */
 };
 PS_ASSERT_SIZE(ps_query, 48);
 

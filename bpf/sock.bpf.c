@@ -65,3 +65,31 @@ int ps_sock_ops(struct bpf_sock_ops *ctx) {
     memory->accepted = 1;
     return 1;
 }
+
+/*
+ * Options that let a socket take an address that is not its host's: with such a source a container could write to
+ * itself over lo as anybody, and answers would go astray. Docker grants what IP_TRANSPARENT needs, IPV6_FREEBIND
+ * needs nothing.
+ */
+static __always_inline int sock__lends_an_address(int level, int name) {
+    if (level == 0) /* SOL_IP: IP_FREEBIND, IP_TRANSPARENT */
+        return name == 15 || name == 19;
+    if (level == 41) /* SOL_IPV6: IPV6_TRANSPARENT, IPV6_FREEBIND */
+        return name == 75 || name == 78;
+    return 0;
+}
+
+SEC("cgroup/setsockopt")
+int ps_setsockopt(struct bpf_sockopt *ctx) {
+    struct flow f = {.direction = PS_EGRESS, .hook = PS_HOOK_SOCKOPT};
+    struct decision d = {.scratch = PS_SCRATCH_NONE};
+    struct identity me = {};
+    int lends = sock__lends_an_address(ctx->level, ctx->optname);
+
+    ctx->optlen = 0; /* the caller's own buffer, whatever its size: over a page the kernel would refuse it */
+    if (!lends || !identity__of_task(&me))
+        return SOCK_PASS;
+    if (verdict__begin(&d, &f, &me))
+        verdict__deny(&d, PS_R_SOURCE_ADDRESS, 0);
+    return verdict__settle(&d, &f, &me) ? SOCK_PASS : SOCK_REFUSE;
+}

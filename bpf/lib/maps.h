@@ -174,3 +174,17 @@ struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, 4194304);
 } events SEC(".maps") __weak;
+
+/* Births and deaths, apart from denials: a container that floods one must not hide another's birth. */
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 1048576);
+} births SEC(".maps") __weak;
+
+/* Where the birth program builds its keys: mkdir holds the cgroup mutex, so there is one at a time. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct ps_birth_key);
+} birth_room SEC(".maps") __weak;
