@@ -79,8 +79,7 @@ static __always_inline int birth__ends_in_slice(const __u8 *name, __u32 length) 
 #define BIRTH_INNER 0xffff
 
 /* The birth policy that the patterns give to its path or name; 0 if none does; BIRTH_INNER for a slice. */
-static __always_inline __u16 birth__pattern(struct scratch *s, struct cgroup *cgrp, const char *path) {
-    struct ps_birth_key *key = (struct ps_birth_key *)s->message;
+static __always_inline __u16 birth__pattern(struct ps_birth_key *key, struct cgroup *cgrp, const char *path) {
     const struct ps_birth *found;
     long n;
 
@@ -99,7 +98,7 @@ static __always_inline __u16 birth__pattern(struct scratch *s, struct cgroup *cg
 }
 
 static __always_inline void birth__tell(__u8 kind, __u64 id, __u32 slot, const char *path) {
-    struct ps_event *e = event__reserve(kind);
+    struct ps_event *e = event__reserve(&births, kind);
     long n;
 
     if (!e)
@@ -112,12 +111,15 @@ static __always_inline void birth__tell(__u8 kind, __u64 id, __u32 slot, const c
     bpf_ringbuf_submit(e, 0);
 }
 
+#define BIRTH_HAS_ROW (-17) /* EEXIST: the daemon was faster, or an older copy of this program */
+
 /* Writes the row. Without a free slot the shared overflow slot is given, which denies. */
 static __always_inline __u32 birth__write(struct ps_gate *g, __u64 id, __u32 level, __u16 policy) {
     struct ps_row row = {};
     struct ps_slot *slot;
     const struct ps_policy *p;
     __u32 policy_index = policy;
+    long failed;
 
     if (bpf_map_pop_elem(&free_slots, &row.slot)) {
         row.slot = PS_SLOT_OVERFLOW;
@@ -126,6 +128,7 @@ static __always_inline __u32 birth__write(struct ps_gate *g, __u64 id, __u32 lev
     slot = bpf_map_lookup_elem(&slots, &row.slot);
     p = bpf_map_lookup_elem(&policies, &policy_index);
     if (slot && p && row.slot != PS_SLOT_OVERFLOW) {
+        *(volatile __u64 *)&slot->binding = 0; /* denies while it changes hands */
         slot->cgroup_id = id;
         slot->serial = __sync_fetch_and_add(&g->next_serial, 1);
         slot->born_ns = bpf_ktime_get_ns();
@@ -135,8 +138,11 @@ static __always_inline __u32 birth__write(struct ps_gate *g, __u64 id, __u32 lev
     /* The level first: a row at a level that no walk visits would be no row. */
     if (!(g->level_mask & (1U << level)))
         __sync_fetch_and_or(&g->level_mask, 1U << level);
-    if (bpf_map_update_elem(&containers, &id, &row, BPF_NOEXIST) && slot && row.slot != PS_SLOT_OVERFLOW) {
-        *(volatile __u64 *)&slot->binding = 0; /* the daemon was faster, or an older copy of this program */
+    failed = bpf_map_update_elem(&containers, &id, &row, BPF_NOEXIST);
+    if (failed && failed != BIRTH_HAS_ROW)
+        __sync_fetch_and_add(&g->births_lost, 1); /* no memory: only the daemon can give it a row now */
+    if (failed && slot && row.slot != PS_SLOT_OVERFLOW) {
+        *(volatile __u64 *)&slot->binding = 0;
         slot->flags = 0;
         bpf_map_push_elem(&free_slots, &row.slot, 0);
         return PS_SLOT_OVERFLOW;
@@ -149,24 +155,20 @@ int ps_mkdir(struct bpf_raw_tracepoint_args *ctx) {
     struct cgroup *cgrp = (struct cgroup *)ctx->args[0];
     const char *path = (const char *)ctx->args[1];
     struct ps_gate *g = identity__gate();
+    __u32 level, slot, zero = 0;
+    struct birth_room *room = bpf_map_lookup_elem(&birth_room, &zero);
     __u16 policy = 0, pattern;
-    struct scratch *s;
-    __u32 index, level, slot;
     __u64 id;
     int place;
 
-    if (!g || !birth__is_ours(cgrp, g))
+    if (!g || !room || !birth__is_ours(cgrp, g))
         return 0;
     id = BPF_CORE_READ(cgrp, kn, id);
     level = BPF_CORE_READ(cgrp, level);
     place = birth__place(cgrp, g, &policy);
-    index = scratch__claim();
-    s = index == PS_SCRATCH_NONE ? 0 : scratch__at(index);
-    pattern = s ? birth__pattern(s, cgrp, path) : 0;
-    if (s)
-        scratch__release(index);
     if (place == BIRTH_INSIDE || level >= PS_LEVELS)
         return 0; /* deeper than rows may stand: the row above holds it */
+    pattern = birth__pattern(&room->key, cgrp, path);
     if (pattern == BIRTH_INNER)
         policy = 0; /* the row of the strict root, if there is one, holds it */
     else if (place == BIRTH_FREE)

@@ -10,13 +10,23 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define EGRESS_DROP 0 /* the sender gets EPERM */
 #define EGRESS_PASS 1
 
-/* What the packet's TCP socket remembers; null for all others. `full` is the socket to remember it with. */
-static __always_inline struct ps_socket *egress__memory(struct __sk_buff *skb, struct bpf_sock **full) {
+#define PS_SOCK_RAW 3
+
+/*
+ * What the packet's TCP socket remembers; null for all others. `full` is the socket to remember it with. A raw socket
+ * that was made before enforcement, or elsewhere, is told by `raw`: its headers are whatever it says.
+ */
+static __always_inline struct ps_socket *egress__memory(struct __sk_buff *skb, struct bpf_sock **full,
+                                                        int *raw) {
     struct bpf_sock *sk = skb->sk;
 
     *full = 0;
+    *raw = 0;
     sk = sk ? bpf_sk_fullsock(sk) : 0;
-    if (!sk || sk->protocol != PS_PROTO_TCP)
+    if (!sk)
+        return 0;
+    *raw = sk->type == PS_SOCK_RAW;
+    if (sk->protocol != PS_PROTO_TCP || *raw)
         return 0;
     *full = sk;
     return bpf_sk_storage_get(&sockets, sk, 0, 0);
@@ -47,19 +57,22 @@ static __always_inline void egress__remember(struct bpf_sock *sk, const struct d
 
 SEC("cgroup_skb/egress")
 int ps_egress(struct __sk_buff *skb) {
-    struct flow f = {.direction = PS_EGRESS, .hook = PS_HOOK_EGRESS};
+    struct flow f = {
+        .direction = PS_EGRESS, .hook = PS_HOOK_EGRESS, .over_lo = skb->ifindex == PS_IFINDEX_LO};
     struct decision d = {.scratch = PS_SCRATCH_NONE};
     struct identity me = {};
     struct bpf_sock *sk;
-    struct ps_socket *memory = egress__memory(skb, &sk);
+    int same_flow, raw;
+    struct ps_socket *memory = egress__memory(skb, &sk, &raw);
     __u64 open_name = 0;
-    int same_flow;
     __u8 reason;
 
     if (!(memory && memory->serial && identity__of_slot(&me, memory->slot) && me.serial == memory->serial) &&
         !identity__of_packet(&me, skb))
         return EGRESS_PASS; /* not ours */
     reason = packet__read(skb, &f);
+    if (raw)
+        reason = PS_R_RAW_SOCKET;
     same_flow = !reason && verdict__remembers(memory, &f);
     if (!(same_flow && verdict__remembered(&d, &me, memory)) && verdict__begin(&d, &f, &me)) {
         if (same_flow && memory->serial == me.serial)

@@ -22,7 +22,7 @@ static __always_inline int ingress__learn(struct __sk_buff *skb, __u32 index, co
     int reason = PS_R_ANSWER_TRUNCATED;
     __u8 prefix[2];
 
-    if (skb->ifindex == PS_IFINDEX_LO && !address__is_loopback(&f->remote))
+    if (f->over_lo && !address__is_loopback(&f->remote))
         return PS_R_ANSWER_LOOPBACK;
     if (f->protocol == PS_PROTO_UDP)
         return learn__message(skb, index, at, left);
@@ -69,7 +69,8 @@ static __always_inline void ingress__unreadable(struct decision *d, const struct
 
 SEC("cgroup_skb/ingress")
 int ps_ingress(struct __sk_buff *skb) {
-    struct flow f = {.direction = PS_INGRESS, .hook = PS_HOOK_INGRESS};
+    struct flow f = {
+        .direction = PS_INGRESS, .hook = PS_HOOK_INGRESS, .over_lo = skb->ifindex == PS_IFINDEX_LO};
     struct decision d = {.scratch = PS_SCRATCH_NONE};
     struct identity me = {};
     __u8 reason;

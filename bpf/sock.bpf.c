@@ -7,6 +7,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define SOCK_REFUSE 0
 #define SOCK_PASS 1
 #define PS_SOCK_RAW 3
+#define PS_IPPROTO_SMC 256 /* shared memory over RDMA: never an IP packet */
 
 SEC("cgroup/sock_create")
 int ps_sock_create(struct bpf_sock *ctx) {
@@ -14,11 +15,11 @@ int ps_sock_create(struct bpf_sock *ctx) {
     struct decision d = {.scratch = PS_SCRATCH_NONE};
     struct identity me = {};
 
-    if (ctx->type != PS_SOCK_RAW || !identity__of_task(&me))
+    if ((ctx->type != PS_SOCK_RAW && ctx->protocol != PS_IPPROTO_SMC) || !identity__of_task(&me))
         return SOCK_PASS;
     f.protocol = (__u8)ctx->protocol;
     if (verdict__begin(&d, &f, &me))
-        verdict__deny(&d, PS_R_RAW_SOCKET, 0);
+        verdict__deny(&d, ctx->type == PS_SOCK_RAW ? PS_R_RAW_SOCKET : PS_R_SOCKET_FAMILY, 0);
     return verdict__settle(&d, &f, &me) ? SOCK_PASS : SOCK_REFUSE;
 }
 

@@ -6,8 +6,8 @@
 #include "lib/packet.h"
 #include "lib/scratch.h"
 
-static __always_inline struct ps_event *event__reserve(__u8 kind) {
-    struct ps_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+static __always_inline struct ps_event *event__reserve(void *ring, __u8 kind) {
+    struct ps_event *e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
     struct ps_gate *g;
 
     if (!e) {
@@ -30,7 +30,7 @@ static __always_inline struct ps_event *event__reserve(__u8 kind) {
  */
 PS_GLOBAL int event__denied(__u32 index, __u64 cgroup_id, __u32 serial, __u32 what) {
     struct scratch *s = scratch__at(index);
-    struct ps_event *e = s ? event__reserve(PS_EVENT_DENIED) : 0;
+    struct ps_event *e = s ? event__reserve(&events, PS_EVENT_DENIED) : 0;
     __u32 length;
 
     if (!e)

@@ -30,6 +30,10 @@ static __always_inline int identity__of_binding(struct identity *me, __u32 slot,
     me->slot = slot;
     me->binding = binding;
     me->policy = bpf_map_lookup_elem(&policies, &policy);
+    if (!me->policy) { /* an id past the array: as good as unbound, which denies */
+        policy = PS_POLICY_UNBOUND;
+        me->policy = bpf_map_lookup_elem(&policies, &policy);
+    }
     return me->policy != 0;
 }
 
@@ -37,6 +41,10 @@ static __always_inline int identity__of_binding(struct identity *me, __u32 slot,
 static __always_inline int identity__of_slot(struct identity *me, __u32 slot) {
     const struct ps_slot *row = bpf_map_lookup_elem(&slots, &slot);
 
+    if (!row) { /* a slot past the array: not nobody's, but denied */
+        slot = PS_SLOT_OVERFLOW;
+        row = bpf_map_lookup_elem(&slots, &slot);
+    }
     if (!row)
         return 0;
     me->serial = row->serial;

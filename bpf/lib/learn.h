@@ -43,9 +43,9 @@ PS_GLOBAL int learn__store_query(__u32 index, __u32 cap) {
         return PS_R_QUERY_STORE;
     s->query.ring_position = PS_RING_PLACE(place);
     if (place & PS_RING_EVICTS) {
-        old = bpf_map_lookup_elem(&queries, s->ring.key);
+        old = bpf_map_lookup_elem(&queries, s->evicted.key);
         if (old && old->ring_position == s->query.ring_position &&
-            !bpf_map_delete_elem(&queries, s->ring.key))
+            !bpf_map_delete_elem(&queries, s->evicted.key))
             account__note(s->query_key.slot, PS_R_QUERY_EVICTED);
     }
 store:
@@ -84,7 +84,7 @@ PS_GLOBAL int learn__keep_domain(__u32 index, __u32 slot, __u32 cap) {
         return -1;
     s->domain.ring_position = PS_RING_PLACE(place);
     if (place & PS_RING_EVICTS) {
-        evicted = (struct ps_domain_key *)s->ring.key;
+        evicted = (struct ps_domain_key *)s->evicted.key;
         old = bpf_map_lookup_elem(&domains, evicted);
         if (old && old->ring_position == s->domain.ring_position && !bpf_map_delete_elem(&domains, evicted))
             account__note(slot, PS_R_DOMAIN_EVICTED);
@@ -110,9 +110,9 @@ static __always_inline struct ps_learned *learn__row(struct scratch *s, __u32 in
         s->blank_learned.ring_position = PS_RING_PLACE(place);
         s->blank_learned.is_private = is_private;
         if (place & PS_RING_EVICTS) {
-            old = bpf_map_lookup_elem(&learned, s->ring.key);
+            old = bpf_map_lookup_elem(&learned, s->evicted.key);
             if (old && old->ring_position == PS_RING_PLACE(place) &&
-                !bpf_map_delete_elem(&learned, s->ring.key))
+                !bpf_map_delete_elem(&learned, s->evicted.key))
                 account__note(slot, PS_R_LEARNED_EVICTED);
         }
         if (row)
@@ -156,7 +156,7 @@ PS_GLOBAL int learn__address(__u32 index, __u32 slot, __u32 ttl_s, __u32 cap) {
     struct scratch *s = scratch__at(index);
     struct ps_learned_name *n;
     struct ps_learned *row;
-    __u64 now, set;
+    __u64 now, set, expires;
     int class, fresh;
 
     if (!s)
@@ -175,15 +175,19 @@ PS_GLOBAL int learn__address(__u32 index, __u32 slot, __u32 ttl_s, __u32 cap) {
     now = bpf_ktime_get_ns();
     n = learn__entry(row, s->query.name_hash, now, slot);
     fresh = n->name_hash != s->query.name_hash;
-    if (fresh) {
-        *(volatile __u64 *)&n->expires_ns = 0;
-        *(volatile __u64 *)&n->rule_set = 0;
-        *(volatile __u64 *)&n->name_hash = s->query.name_hash;
-    }
-    *(volatile __u64 *)&n->rule_set = set;
-    *(volatile __u32 *)&n->generation = s->query.generation;
     /* One more second: the application's clock starts when it reads the answer. */
-    *(volatile __u64 *)&n->expires_ns = now + (__u64)(ttl_s + 1) * PS_NS_PER_S;
+    expires = now + (__u64)(ttl_s + 1) * PS_NS_PER_S;
+    if (fresh) {
+        __sync_lock_test_and_set(&n->expires_ns, 0);
+        __sync_lock_test_and_set(&n->name_hash, s->query.name_hash);
+    } else if (n->generation == s->query.generation && n->expires_ns > expires) {
+        expires = n->expires_ns; /* load-balanced resolvers: a shorter TTL takes nothing back */
+    }
+    __sync_lock_test_and_set(&n->generation, 0); /* readers judge for themselves until it is whole */
+    n->flags = s->query.flags;
+    __sync_lock_test_and_set(&n->rule_set, set);
+    __sync_lock_test_and_set(&n->generation, s->query.generation);
+    __sync_lock_test_and_set(&n->expires_ns, expires);
     return account__note(slot, fresh ? PS_R_LEARNED_NEW : PS_R_LEARNED_REFRESH);
 }
 
@@ -220,6 +224,7 @@ PS_GLOBAL int learn__records(__u32 index, __u32 at, __u32 slot, __u32 cap) {
  * may learn. Fills `query`. 0, or the reason why it teaches nothing.
  */
 PS_GLOBAL int learn__take_query(__u32 index) {
+    struct ps_ring_key place = {.kind = PS_RING_QUERIES};
     struct scratch *s = scratch__at(index);
     const struct ps_query *q;
 
@@ -231,6 +236,10 @@ PS_GLOBAL int learn__take_query(__u32 index) {
     s->query = *q;
     if (bpf_map_delete_elem(&queries, &s->query_key))
         return PS_R_ANSWER_UNMATCHED;
+    place.position = s->query.ring_position;
+    place.slot = s->query_key.slot;
+    bpf_map_delete_elem(&rings,
+                        &place); /* answered: it holds no place (a newer one there only loses its cap) */
     if (bpf_ktime_get_ns() - s->query.sent_ns > PS_QUERY_LIFETIME_S * PS_NS_PER_S)
         return PS_R_ANSWER_LATE;
     if (s->rcode)

@@ -181,10 +181,15 @@ struct {
     __uint(max_entries, 1048576);
 } births SEC(".maps") __weak;
 
+struct birth_room {
+    struct ps_birth_key key;
+    __u64 slack; /* an index masked to 255 stays inside */
+};
+
 /* Where the birth program builds its keys: mkdir holds the cgroup mutex, so there is one at a time. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, 1);
     __type(key, __u32);
-    __type(value, struct ps_birth_key);
+    __type(value, struct birth_room);
 } birth_room SEC(".maps") __weak;

@@ -90,13 +90,18 @@ PS_GLOBAL int match__name(__u32 index, __u32 policy) {
  * gone. Overwrites the scratch's name.
  */
 PS_GLOBAL __u64 match__judge_again(__u32 index, __u32 slot, __u64 name_hash, __u32 policy, __u32 is_private) {
-    struct ps_domain_key key = {.name_hash = name_hash, .slot = slot};
-    const struct ps_domain *domain = bpf_map_lookup_elem(&domains, &key);
     struct scratch *s = scratch__at(index);
+    const struct ps_domain *domain;
     __u32 length;
     __u8 *to;
 
-    if (!s || !domain)
+    if (!s)
+        return 0;
+    s->domain_key.name_hash = name_hash;
+    s->domain_key.slot = slot;
+    s->domain_key.pad = 0;
+    domain = bpf_map_lookup_elem(&domains, &s->domain_key);
+    if (!domain)
         return 0;
     length = domain->length;
     if (length > PS_NAME_MAX)
@@ -119,14 +124,20 @@ PS_GLOBAL __u64 match__judge_again(__u32 index, __u32 slot, __u64 name_hash, __u
 /* An entry's rule set now: what it holds, or judged again after a change of policy. */
 static __always_inline __u64 match__learned_set(struct ps_learned *l, struct ps_learned_name *n, __u32 index,
                                                 const struct scratch *s) {
-    __u32 generation = PS_BINDING_GENERATION(s->binding);
+    __u32 generation = PS_BINDING_GENERATION(s->binding), seen = n->generation;
     __u64 set;
 
-    if (n->generation == generation)
+    if (seen == generation)
         return n->rule_set;
-    set = match__judge_again(index, s->slot, n->name_hash, PS_BINDING_POLICY(s->binding), l->is_private);
-    n->rule_set = set;
-    n->generation = generation;
+    if (n->flags & PS_LEARNED_UNPROVEN && s->mode == PS_MODE_ENFORCE)
+        set = 0;
+    else
+        set = match__judge_again(index, s->slot, n->name_hash, PS_BINDING_POLICY(s->binding), l->is_private);
+    /* Written back by one at a time, the generation last: never an old rule set under a new generation. */
+    if (seen && __sync_val_compare_and_swap(&n->generation, seen, 0) == seen) {
+        __sync_lock_test_and_set(&n->rule_set, set);
+        __sync_lock_test_and_set(&n->generation, generation);
+    }
     return set;
 }
 

@@ -26,7 +26,7 @@ struct flow {
     __u8 direction;
     __u8 tcp_flags;
     __u8 hook;
-    __u8 over_lo;                /* on the loopback device */
+    __u8 over_lo;         /* on the loopback device */
     __u32 payload_offset; /* from the IP header */
     __u32 payload_length;
     __u32 length; /* IP octets as they leave: every segment's headers counted */

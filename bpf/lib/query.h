@@ -34,6 +34,7 @@ PS_GLOBAL int query__reverse_name(__u32 index) {
         other->address = s->address;
         other->slot = s->slot;
         other->binding = s->binding;
+        other->mode = s->mode;
         is_learned = match__is_learned(spare);
         scratch__release(spare);
     }
@@ -53,6 +54,14 @@ static __always_inline int query__judge_name(struct scratch *s, __u32 index) {
     return query__reverse_name(index);
 }
 
+/*
+ * Could the container itself have made the answer? Not while source port 53, raw sockets and other resolvers are denied;
+ * and not by a listed resolver that is another machine.
+ */
+static __always_inline int query__is_proven(const struct scratch *s, const struct ps_policy *p) {
+    return p->mode == PS_MODE_ENFORCE || (!p->resolvers_any && !address__is_loopback(&s->flow.remote));
+}
+
 /* Records the question. A name that is only watched (audit) teaches addresses that nothing allows. */
 static __always_inline int query__record(struct scratch *s, __u32 index, const struct ps_policy *p, __u32 cap,
                                          int allowed) {
@@ -64,7 +73,7 @@ static __always_inline int query__record(struct scratch *s, __u32 index, const s
     s->query.generation = PS_BINDING_GENERATION(s->binding);
     s->query.min_ttl_s = p->min_ttl_s;
     s->query.type = s->type;
-    s->query.pad = 0;
+    s->query.flags = query__is_proven(s, p) ? 0 : PS_LEARNED_UNPROVEN;
     return learn__store_query(index, cap);
 }
 

@@ -7,11 +7,21 @@
 
 #include "lib/learn.h"
 
-static __always_inline void reply__key(struct ps_udp_peer_key *key, const struct flow *f, __u32 slot) {
-    __builtin_memcpy(key->peer, f->remote.octets, 16);
-    key->slot = slot;
-    key->local_port = f->local_port;
-    key->peer_port = f->remote_port;
+/* The key of the scratch's flow. */
+static __always_inline struct ps_udp_peer_key *reply__key(struct scratch *s) {
+    struct ps_udp_peer_key *key = &s->peer_key;
+
+    __builtin_memcpy(key->peer, s->flow.remote.octets, 16);
+    key->slot = s->slot;
+    key->local_port = s->flow.local_port;
+    key->peer_port = s->flow.remote_port;
+    return key;
+}
+
+static __always_inline struct ps_udp_peer *reply__find(__u32 index) {
+    struct scratch *s = scratch__at(index);
+
+    return s ? bpf_map_lookup_elem(&udp_peers, reply__key(s)) : 0;
 }
 
 static __always_inline int reply__is_live(const struct ps_udp_peer *peer) {
@@ -23,33 +33,39 @@ static __always_inline __u64 reply__open_name(const struct ps_udp_peer *peer) {
     return reply__is_live(peer) && peer->opened_by_us ? peer->name_hash : 0;
 }
 
-/* Notes that `ours` (1) or the peer (0) opened the conversation, or speaks again in it. */
-static __always_inline void reply__touch(const struct ps_udp_peer_key *key, struct ps_udp_peer *peer,
-                                         __u32 ours, __u64 name_hash, __u32 index, __u32 slot) {
+/*
+ * Notes that we (`ours` 1) or the peer (0) opened the conversation of the scratch's flow, or spoke again in it. Global,
+ * because verdict__egress has no stack left for it.
+ */
+PS_GLOBAL int reply__touch(__u32 index, __u32 ours, __u64 name_hash) {
+    struct ps_udp_peer fresh = {.last_ns = bpf_ktime_get_ns(), .name_hash = name_hash, .opened_by_us = ours};
     const struct ps_gate *g = identity__gate();
     struct scratch *s = scratch__at(index);
-    struct ps_udp_peer fresh = {.last_ns = bpf_ktime_get_ns(), .name_hash = name_hash, .opened_by_us = ours};
-    const struct ps_udp_peer *old;
+    struct ps_udp_peer *peer;
     __s32 place;
 
+    if (!s || !g)
+        return 0;
+    peer = bpf_map_lookup_elem(&udp_peers, reply__key(s));
     if (peer) {
         peer->opened_by_us = ours;
         peer->name_hash = name_hash;
         *(volatile __u64 *)&peer->last_ns = fresh.last_ns;
-        return;
+        if (!ring__is_ageing(s->slot, PS_RING_UDP_PEERS, peer->ring_position, g->udp_peers_per_slot))
+            return 0;
     }
-    if (!s || !g)
-        return;
     __builtin_memset(&s->ring, 0, sizeof(s->ring));
-    __builtin_memcpy(s->ring.key, key, sizeof(*key));
-    place = ring__push(index, slot, PS_RING_UDP_PEERS, g->udp_peers_per_slot);
+    __builtin_memcpy(s->ring.key, &s->peer_key, sizeof(s->peer_key));
+    place = ring__push(index, s->slot, PS_RING_UDP_PEERS, g->udp_peers_per_slot);
     if (place < 0)
-        return;
+        return 0;
     fresh.ring_position = PS_RING_PLACE(place);
     if (place & PS_RING_EVICTS) {
-        old = bpf_map_lookup_elem(&udp_peers, s->ring.key);
-        if (old && old->ring_position == fresh.ring_position && !bpf_map_delete_elem(&udp_peers, s->ring.key))
-            account__note(slot, PS_R_UDP_PEER_EVICTED);
+        peer = bpf_map_lookup_elem(&udp_peers, s->evicted.key);
+        if (peer && peer->ring_position == fresh.ring_position &&
+            !bpf_map_delete_elem(&udp_peers, s->evicted.key))
+            account__note(s->slot, PS_R_UDP_PEER_EVICTED);
     }
-    bpf_map_update_elem(&udp_peers, key, &fresh, BPF_ANY);
+    bpf_map_update_elem(&udp_peers, &s->peer_key, &fresh, BPF_ANY);
+    return 0;
 }

@@ -11,9 +11,15 @@
 
 #define PS_RING_FAILED (-1)
 
+static __always_inline int ring__is_same(const struct ps_ring_entry *a, const struct ps_ring_entry *b) {
+    const __u64 *x = (const __u64 *)a->key, *y = (const __u64 *)b->key;
+
+    return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3];
+}
+
 /*
  * Puts the key in the scratch's `ring` into the ring's next place. Gives the place, or PS_RING_FAILED. With bit
- * PS_RING_EVICTS set, `ring` now holds the key that stood there.
+ * PS_RING_EVICTS set, `evicted` holds the key that stood there.
  */
 #define PS_RING_EVICTS 0x40000000
 #define PS_RING_PLACE(position) ((__u32)(position)&0x3fffffff)
@@ -22,7 +28,6 @@ PS_GLOBAL __s32 ring__push(__u32 index, __u32 slot, __u32 kind, __u32 cap) {
     struct scratch *s = scratch__at(index);
     struct ps_heads *h = bpf_map_lookup_elem(&heads, &slot);
     struct ps_ring_key key = {.slot = slot, .kind = kind};
-    struct ps_ring_entry old = {};
     struct ps_ring_entry *stands;
     __s32 evicts = 0;
 
@@ -31,12 +36,13 @@ PS_GLOBAL __s32 ring__push(__u32 index, __u32 slot, __u32 kind, __u32 cap) {
     key.position = __sync_fetch_and_add(&h->head[kind & 7], 1) & (cap - 1) & 0x3fffffff;
     stands = bpf_map_lookup_elem(&rings, &key);
     if (stands) {
-        old = *stands;
-        evicts = PS_RING_EVICTS;
+        s->evicted = *stands;
+        evicts = ring__is_same(&s->evicted, &s->ring)
+                     ? 0
+                     : PS_RING_EVICTS; /* a key that returns to its own place stays */
     }
     if (bpf_map_update_elem(&rings, &key, &s->ring, BPF_ANY))
         return PS_RING_FAILED;
-    s->ring = old;
     return (__s32)key.position | evicts;
 }
 

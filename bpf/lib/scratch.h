@@ -24,6 +24,7 @@ struct scratch {
     struct flow flow;
     __u64 binding;
     __u32 slot;
+    __u32 mode;
     struct finding best;
     __u8 message[PS_ANSWER_MAX];
     __u8 name[PS_NAME_END + 264]; /* see above */
@@ -45,7 +46,11 @@ struct scratch {
     /* the query an answer belongs to */
     struct ps_query query;
     struct ps_query_key query_key;
-    struct ps_ring_entry ring; /* in: the key that takes a place; out: the key that stood there */
+    struct ps_ring_entry ring;    /* the key that takes a place */
+    struct ps_ring_entry evicted; /* the key that stood there */
+    /* keys, here and not on the stack: six calls deep every 32 octets count */
+    struct ps_domain_key domain_key;
+    struct ps_udp_peer_key peer_key;
     struct ps_learned blank_learned;
     struct ps_domain domain;
 };
@@ -76,7 +81,8 @@ static __always_inline struct scratch *scratch__at(__u32 index) {
     return bpf_map_lookup_elem(&scratches, &index);
 }
 
-static __always_inline void scratch__open(__u32 index, const struct flow *f, __u32 slot, __u64 binding) {
+static __always_inline void scratch__open(__u32 index, const struct flow *f, __u32 slot, __u64 binding,
+                                          __u32 mode) {
     struct scratch *s = scratch__at(index);
 
     if (!s)
@@ -84,6 +90,7 @@ static __always_inline void scratch__open(__u32 index, const struct flow *f, __u
     s->flow = *f;
     s->slot = slot;
     s->binding = binding;
+    s->mode = mode;
     s->name_length = 0;
     __builtin_memset(&s->best, 0, sizeof(s->best));
 }

@@ -154,12 +154,15 @@ static __always_inline int verdict__rules(struct decision *d, const struct flow 
 
 /* ---- who opened it ---- */
 
-/* A packet in answer to what others opened to us. SYN+ACK is sent by no one who did not get a SYN. */
+/*
+ * A packet in answer to what others opened to us. A bare SYN+ACK is sent by no one who did not get a SYN: raw sockets,
+ * which could, have been refused before.
+ */
 static __always_inline int verdict__tcp_reply(struct decision *d, const struct flow *f,
                                               const struct identity *me, __u32 accepted) {
     const __u8 both = PS_TCP_SYN | PS_TCP_ACK;
 
-    if (f->protocol != PS_PROTO_TCP || !(accepted || (f->tcp_flags & both) == both))
+    if (f->protocol != PS_PROTO_TCP || !(accepted || ((f->tcp_flags & both) == both && !f->payload_length)))
         return 0;
     d->may_cache = accepted; /* not on the listener, whose SYN+ACKs go to many */
     if (me->policy->inbound == PS_ALLOW)
@@ -178,9 +181,11 @@ static __always_inline int verdict__udp_reply(struct decision *d, const struct f
 
 /* ---- sources ---- */
 
-/* Source port 53 could forge an answer to the container itself. */
+/* Source port 53 could forge an answer to the container itself; over TCP only on the loopback device. */
 static __always_inline int verdict__source_port(struct decision *d, const struct flow *f) {
-    if (f->local_port != PS_PORT_DNS || (f->protocol != PS_PROTO_UDP && f->protocol != PS_PROTO_TCP))
+    if (f->local_port != PS_PORT_DNS)
+        return 0;
+    if (f->protocol != PS_PROTO_UDP && (f->protocol != PS_PROTO_TCP || !f->over_lo))
         return 0;
     return verdict__deny(d, PS_R_SOURCE_PORT, 0);
 }
@@ -218,22 +223,19 @@ static __always_inline void verdict__order_egress(struct decision *d, const stru
                                                   const struct identity *me, __u64 open_name,
                                                   __u32 accepted) {
     struct ps_udp_peer *peer = 0;
-    struct ps_udp_peer_key key;
 
     if (verdict__source_port(d, f) || verdict__dns(d, f, me, 1) || verdict__loopback(d, f, me))
         return;
     if (verdict__tcp_reply(d, f, me, accepted) || verdict__protocol(d, f) ||
         verdict__source_address(d, f, me))
         return;
-    if (f->protocol == PS_PROTO_UDP) {
-        reply__key(&key, f, me->slot);
-        peer = bpf_map_lookup_elem(&udp_peers, &key);
-    }
+    if (f->protocol == PS_PROTO_UDP)
+        peer = reply__find(d->scratch);
     if (verdict__udp_reply(d, f, me, peer))
         return;
     verdict__rules(d, f, me, open_name ? open_name : reply__open_name(peer));
     if (f->protocol == PS_PROTO_UDP && d->verdict == PS_ALLOW)
-        reply__touch(&key, peer, 1, d->name_hash, d->scratch, me->slot);
+        reply__touch(d->scratch, 1, d->name_hash);
 }
 
 /*
@@ -254,7 +256,6 @@ PS_GLOBAL __u32 verdict__egress(__u32 index, __u64 open_name, __u32 accepted) {
 static __always_inline void verdict__order_attempt(struct decision *d, const struct flow *f,
                                                    const struct identity *me) {
     struct ps_udp_peer *peer = 0;
-    struct ps_udp_peer_key key;
 
     if (address__is_unspecified(&f->remote)) {
         verdict__allow(d, PS_R_LOOPBACK, 0); /* becomes a loopback address: the packet hook judges that */
@@ -262,10 +263,8 @@ static __always_inline void verdict__order_attempt(struct decision *d, const str
     }
     if (verdict__dns(d, f, me, 0) || verdict__loopback(d, f, me))
         return;
-    if (f->protocol == PS_PROTO_UDP) {
-        reply__key(&key, f, me->slot);
-        peer = bpf_map_lookup_elem(&udp_peers, &key);
-    }
+    if (f->protocol == PS_PROTO_UDP)
+        peer = reply__find(d->scratch);
     if (verdict__udp_reply(d, f, me, peer))
         return;
     verdict__rules(d, f, me, reply__open_name(peer));
@@ -285,7 +284,6 @@ PS_GLOBAL __u32 verdict__attempt(__u32 index) {
 static __always_inline void verdict__order_ingress(struct decision *d, const struct flow *f,
                                                    const struct identity *me) {
     int opens = f->protocol == PS_PROTO_TCP && (f->tcp_flags & (PS_TCP_SYN | PS_TCP_ACK)) == PS_TCP_SYN;
-    struct ps_udp_peer_key key;
     struct ps_udp_peer *peer;
 
     verdict__allow(d, PS_R_INBOUND, 0);
@@ -295,12 +293,17 @@ static __always_inline void verdict__order_ingress(struct decision *d, const str
         verdict__deny(d, PS_R_INBOUND_DENIED, 0);
     if (f->protocol != PS_PROTO_UDP)
         return;
-    reply__key(&key, f, me->slot);
-    peer = bpf_map_lookup_elem(&udp_peers, &key);
+    /* What comes over lo is from this host, maybe from the container itself under a source it made up. */
+    if (f->over_lo) {
+        if (me->policy->inbound != PS_ALLOW)
+            verdict__deny(d, PS_R_INBOUND_DENIED, 0);
+        return;
+    }
+    peer = reply__find(d->scratch);
     if (reply__is_live(peer) && peer->opened_by_us)
-        reply__touch(&key, peer, 1, peer->name_hash, d->scratch, me->slot);
+        reply__touch(d->scratch, 1, peer->name_hash);
     else if (me->policy->inbound == PS_ALLOW)
-        reply__touch(&key, peer, 0, 0, d->scratch, me->slot);
+        reply__touch(d->scratch, 0, 0);
     else
         verdict__deny(d, PS_R_INBOUND_DENIED, 0);
 }
@@ -338,6 +341,6 @@ static __always_inline int verdict__begin(struct decision *d, const struct flow 
         verdict__no_scratch(d);
         return 0;
     }
-    scratch__open(d->scratch, f, me->slot, me->binding);
+    scratch__open(d->scratch, f, me->slot, me->binding, me->policy->mode);
     return 1;
 }
