@@ -78,11 +78,11 @@ int ps_egress(struct __sk_buff *skb) {
         if (same_flow && memory->serial == me.serial)
             open_name = memory->name_hash;
         if (reason)
-            verdict__deny(&d, reason, 0);
+            decision__deny(&d, reason, 0);
         else
-            verdict__unpack(&d, verdict__egress(d.scratch, open_name, same_flow && memory->accepted));
+            decision__unpack(&d, verdict__egress(d.scratch, open_name, same_flow && memory->accepted));
         if (d.verdict == PS_NONE)
-            verdict__query(&d, skb, &f);
+            gate__query(&d, skb, &f);
         egress__remember(sk, &d, &f, &me, same_flow);
     }
     return verdict__settle(&d, &f, &me) ? EGRESS_PASS : EGRESS_DROP;

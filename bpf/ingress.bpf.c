@@ -52,19 +52,19 @@ static __always_inline void ingress__judge(struct decision *d, struct __sk_buff 
         /* A resolver's answer that teaches nothing (NXDOMAIN, truncated) is still an answer to us. */
         if (noticed == PS_R_DNS_ANSWER || noticed == PS_R_ANSWER_FAILED || noticed == PS_R_ANSWER_TRUNCATED ||
             noticed == PS_R_ANSWER_LATE) {
-            verdict__allow(d, PS_R_DNS_ANSWER, 0);
+            decision__allow(d, PS_R_DNS_ANSWER, 0);
             return;
         }
     }
-    verdict__unpack(d, verdict__ingress(d->scratch));
+    decision__unpack(d, verdict__ingress(d->scratch));
 }
 
 /* What can't be read can't be an answer; nobody asked us for it, so `inbound` decides. */
 static __always_inline void ingress__unreadable(struct decision *d, const struct identity *me) {
     if (me->policy->inbound == PS_ALLOW)
-        verdict__allow(d, PS_R_INBOUND, 0);
+        decision__allow(d, PS_R_INBOUND, 0);
     else
-        verdict__deny(d, PS_R_INBOUND_DENIED, 0);
+        decision__deny(d, PS_R_INBOUND_DENIED, 0);
 }
 
 SEC("cgroup_skb/ingress")

@@ -27,6 +27,6 @@ int ps_lsm_socket(__u64 *ctx) /* family, type, protocol, kern */
         return LSM_PASS;
     f.protocol = (__u8)family;
     if (verdict__begin(&d, &f, &me))
-        verdict__deny(&d, PS_R_SOCKET_FAMILY, 0);
+        decision__deny(&d, PS_R_SOCKET_FAMILY, 0);
     return verdict__settle(&d, &f, &me) ? LSM_PASS : LSM_REFUSE;
 }

@@ -19,7 +19,7 @@ int ps_sock_create(struct bpf_sock *ctx) {
         return SOCK_PASS;
     f.protocol = (__u8)ctx->protocol;
     if (verdict__begin(&d, &f, &me))
-        verdict__deny(&d, ctx->type == PS_SOCK_RAW ? PS_R_RAW_SOCKET : PS_R_SOCKET_FAMILY, 0);
+        decision__deny(&d, ctx->type == PS_SOCK_RAW ? PS_R_RAW_SOCKET : PS_R_SOCKET_FAMILY, 0);
     return verdict__settle(&d, &f, &me) ? SOCK_PASS : SOCK_REFUSE;
 }
 
@@ -91,6 +91,6 @@ int ps_setsockopt(struct bpf_sockopt *ctx) {
     if (!lends || !identity__of_task(&me))
         return SOCK_PASS;
     if (verdict__begin(&d, &f, &me))
-        verdict__deny(&d, PS_R_SOURCE_ADDRESS, 0);
+        decision__deny(&d, PS_R_SOURCE_ADDRESS, 0);
     return verdict__settle(&d, &f, &me) ? SOCK_PASS : SOCK_REFUSE;
 }

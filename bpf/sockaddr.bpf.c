@@ -20,7 +20,7 @@ static __always_inline int sockaddr__judge(struct flow *f, struct identity *me) 
 
     f->direction = PS_EGRESS;
     if (verdict__begin(&d, f, me))
-        verdict__unpack(&d, verdict__attempt(d.scratch));
+        decision__unpack(&d, verdict__attempt(d.scratch));
     if (d.verdict == PS_ALLOW) { /* nothing has left yet: the packet hook counts */
         scratch__release(d.scratch);
         return ATTEMPT_PASS;

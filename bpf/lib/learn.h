@@ -26,7 +26,7 @@ static __always_inline void learn__fill_query_key(struct scratch *s) {
 /* Records the query whose key and value are in the scratch. 0, or PS_R_QUERY_STORE: then it must not leave. */
 PS_GLOBAL int learn__store_query(__u32 index, __u32 cap) {
     struct scratch *s = scratch__at(index);
-    struct ps_query *old;
+    const struct ps_query *old;
     __s32 place;
 
     if (!s)
@@ -42,12 +42,8 @@ PS_GLOBAL int learn__store_query(__u32 index, __u32 cap) {
     if (place < 0)
         return PS_R_QUERY_STORE;
     s->query.ring_position = PS_RING_PLACE(place);
-    if (place & PS_RING_EVICTS) {
-        old = bpf_map_lookup_elem(&queries, s->evicted.key);
-        if (old && old->ring_position == s->query.ring_position &&
-            !bpf_map_delete_elem(&queries, s->evicted.key))
-            account__note(s->query_key.slot, PS_R_QUERY_EVICTED);
-    }
+    ring__make_room(&queries, s, place, __builtin_offsetof(struct ps_query, ring_position), s->query_key.slot,
+                    PS_R_QUERY_EVICTED);
 store:
     return bpf_map_update_elem(&queries, &s->query_key, &s->query, BPF_ANY) ? PS_R_QUERY_STORE : 0;
 }
@@ -56,8 +52,7 @@ store:
 PS_GLOBAL int learn__keep_domain(__u32 index, __u32 slot, __u32 cap) {
     struct scratch *s = scratch__at(index);
     struct ps_domain_key key = {.slot = slot};
-    struct ps_domain_key *evicted;
-    struct ps_domain *old, *known;
+    const struct ps_domain *known;
     __u32 length;
     __u8 *from;
     __s32 place;
@@ -83,12 +78,8 @@ PS_GLOBAL int learn__keep_domain(__u32 index, __u32 slot, __u32 cap) {
     if (place < 0)
         return -1;
     s->domain.ring_position = PS_RING_PLACE(place);
-    if (place & PS_RING_EVICTS) {
-        evicted = (struct ps_domain_key *)s->evicted.key;
-        old = bpf_map_lookup_elem(&domains, evicted);
-        if (old && old->ring_position == s->domain.ring_position && !bpf_map_delete_elem(&domains, evicted))
-            account__note(slot, PS_R_DOMAIN_EVICTED);
-    }
+    ring__make_room(&domains, s, place, __builtin_offsetof(struct ps_domain, ring_position), slot,
+                    PS_R_DOMAIN_EVICTED);
     return bpf_map_update_elem(&domains, &key, &s->domain, BPF_ANY) ? -1 : 0;
 }
 
@@ -97,7 +88,6 @@ static __always_inline struct ps_learned *learn__row(struct scratch *s, __u32 in
                                                      __u32 is_private) {
     struct ps_learned *row = match__learned(&s->address, slot);
     struct ps_address_key key = {.slot = slot};
-    struct ps_learned *old;
     __s32 place;
 
     if (row && !ring__is_ageing(slot, PS_RING_LEARNED, row->ring_position, cap))
@@ -109,12 +99,8 @@ static __always_inline struct ps_learned *learn__row(struct scratch *s, __u32 in
     if (place >= 0) {
         s->blank_learned.ring_position = PS_RING_PLACE(place);
         s->blank_learned.is_private = is_private;
-        if (place & PS_RING_EVICTS) {
-            old = bpf_map_lookup_elem(&learned, s->evicted.key);
-            if (old && old->ring_position == PS_RING_PLACE(place) &&
-                !bpf_map_delete_elem(&learned, s->evicted.key))
-                account__note(slot, PS_R_LEARNED_EVICTED);
-        }
+        ring__make_room(&learned, s, place, __builtin_offsetof(struct ps_learned, ring_position), slot,
+                        PS_R_LEARNED_EVICTED);
         if (row)
             row->ring_position = PS_RING_PLACE(place);
         else

@@ -60,12 +60,8 @@ PS_GLOBAL int reply__touch(__u32 index, __u32 ours, __u64 name_hash) {
     if (place < 0)
         return 0;
     fresh.ring_position = PS_RING_PLACE(place);
-    if (place & PS_RING_EVICTS) {
-        peer = bpf_map_lookup_elem(&udp_peers, s->evicted.key);
-        if (peer && peer->ring_position == fresh.ring_position &&
-            !bpf_map_delete_elem(&udp_peers, s->evicted.key))
-            account__note(s->slot, PS_R_UDP_PEER_EVICTED);
-    }
+    ring__make_room(&udp_peers, s, place, __builtin_offsetof(struct ps_udp_peer, ring_position), s->slot,
+                    PS_R_UDP_PEER_EVICTED);
     bpf_map_update_elem(&udp_peers, &s->peer_key, &fresh, BPF_ANY);
     return 0;
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "lib/account.h"
 #include "lib/maps.h"
 #include "lib/scratch.h"
 
@@ -44,6 +45,22 @@ PS_GLOBAL __s32 ring__push(__u32 index, __u32 slot, __u32 kind, __u32 cap) {
     if (bpf_map_update_elem(&rings, &key, &s->ring, BPF_ANY))
         return PS_RING_FAILED;
     return (__s32)key.position | evicts;
+}
+
+/*
+ * Deletes the row that ring__push evicted, if it still stands at that place; `position` is the offset of ring_position
+ * in the map's value. Notes `reason`.
+ */
+static __always_inline void ring__make_room(void *map, struct scratch *s, __s32 place, __u32 position,
+                                            __u32 slot, __u32 reason) {
+    const __u8 *old;
+
+    if (!(place & PS_RING_EVICTS))
+        return;
+    old = bpf_map_lookup_elem(map, s->evicted.key);
+    if (old && *(const __u32 *)(old + position) == PS_RING_PLACE(place) &&
+        !bpf_map_delete_elem(map, s->evicted.key))
+        account__note(slot, reason);
 }
 
 /* Is the entry at `place` in the older half of the container's ring? Then a refresh gives it a new place. */
