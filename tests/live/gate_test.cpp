@@ -47,15 +47,15 @@ TEST_CASE("a gate pins its links and maps, and says what works") {
     CHECK(gate->root_level() == own.level(own.root));
 
     const auto links = names_in(own.bpffs / "links");
-    for (const char *name :
-         {"ps_egress", "ps_ingress", "ps_connect4", "ps_connect6", "ps_sendmsg4", "ps_sendmsg6"})
+    for (const char *name : {"ps_egress", "ps_ingress", "ps_connect4", "ps_connect6", "ps_sendmsg4",
+                             "ps_sendmsg6", "ps_sock_create", "ps_setsockopt", "ps_sock_ops"})
         CHECK(links.count(name) == 1);
     const auto maps = names_in(own.bpffs / "maps");
     for (const char *name :
-         {"gate", "slots", "free_slots", "containers", "names", "counters", "events", "sockets"})
+         {"gate", "slots", "free_slots", "containers", "names", "counters", "births", "events", "sockets"})
         CHECK(maps.count(name) == 1);
 
-    for (const char *name : {"packet-gate", "early-errors", "raw-sockets"}) {
+    for (const char *name : {"packet-gate", "early-errors", "raw-sockets", "source-options"}) {
         REQUIRE(find(gate->features(), name));
         CHECK(find(gate->features(), name)->state == kernel::Feature::State::on);
     }

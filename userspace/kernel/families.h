@@ -24,10 +24,11 @@ inline constexpr std::array<Family, 2> optional_families{{
      "no birth verdict: what a container sends before the daemon has seen it is not judged"},
 }};
 
-inline constexpr std::array<Family, 4> needed_families{{
+inline constexpr std::array<Family, 5> needed_families{{
     {BPF_PROG_TYPE_CGROUP_SKB, "packet-gate", ""},
     {BPF_PROG_TYPE_CGROUP_SOCK_ADDR, "early-errors", ""},
     {BPF_PROG_TYPE_CGROUP_SOCK, "raw-sockets", ""},
+    {BPF_PROG_TYPE_CGROUP_SOCKOPT, "source-options", ""},
     {BPF_PROG_TYPE_SOCK_OPS, "replies", ""},
 }};
 

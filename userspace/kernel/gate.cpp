@@ -194,7 +194,8 @@ std::uint32_t Gate::root_level() const {
     return parts_->root_level;
 }
 Result<EventRing> Gate::open_events() const {
-    return EventRing::open(::bpf_object__find_map_fd_by_name(parts_->loaded.object, "events"));
+    return EventRing::open(::bpf_object__find_map_fd_by_name(parts_->loaded.object, "births"),
+                           ::bpf_object__find_map_fd_by_name(parts_->loaded.object, "events"));
 }
 
 } // namespace penstock::kernel

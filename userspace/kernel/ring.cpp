@@ -36,14 +36,16 @@ int EventRing::Reader::take(const void *data, std::size_t size) {
     return limit && seen >= limit ? stop : 0;
 }
 
-Result<EventRing> EventRing::open(int map_fd) {
+Result<EventRing> EventRing::open(int births_fd, int denials_fd) {
     auto reader = std::make_unique<Reader>();
     const auto take = [](void *context, void *data, std::size_t size) {
         return static_cast<Reader *>(context)->take(data, size);
     };
-    reader->ring = ::ring_buffer__new(map_fd, take, reader.get(), nullptr);
+    reader->ring = ::ring_buffer__new(births_fd, take, reader.get(), nullptr);
     if (!reader->ring)
-        return system_error("open map events", errno);
+        return system_error("open map births", errno);
+    if (const int failure = ::ring_buffer__add(reader->ring, denials_fd, take, reader.get()))
+        return system_error("open map events", -failure);
     return EventRing(std::move(reader));
 }
 
@@ -60,12 +62,12 @@ Result<std::size_t> EventRing::consume(const Callback &callback, std::size_t lim
     reader_->callback = &callback;
     reader_->limit = limit;
     reader_->seen = 0;
-    const int got = ::ring_buffer__consume(reader_->ring);
+    const int got = ::ring_buffer__consume(reader_->ring); // in the order they were added
     reader_->callback = nullptr;
     if (reader_->thrown)
         std::rethrow_exception(std::exchange(reader_->thrown, nullptr));
     if (got < 0 && got != stop)
-        return system_error("read map events", -got);
+        return system_error("read the rings of events", -got);
     return reader_->seen;
 }
 

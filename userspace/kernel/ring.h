@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads the ring of events. Losing it loses no verdict and no counter.
+// Reads the rings of records: births and deaths, and denials. They are apart so that a flood of denials hides no birth, and
+// what a reader loses is no verdict and no counter.
 #pragma once
 
 #include "bpf/abi.h"
@@ -14,7 +15,8 @@ class EventRing {
   public:
     using Callback = std::function<void(const abi::ps_event &)>;
 
-    static Result<EventRing> open(int map_fd);
+    // Records of `births` are handed over before those of `denials`.
+    static Result<EventRing> open(int births_fd, int denials_fd);
     EventRing(EventRing &&) noexcept;
     EventRing &operator=(EventRing &&) noexcept;
     ~EventRing();

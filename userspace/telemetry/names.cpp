@@ -65,7 +65,9 @@ std::string reason_name(std::uint8_t reason) {
 }
 
 std::string_view hook_name(std::uint8_t hook) {
-    return pick<8>({"none", "egress", "ingress", "connect", "sendmsg", "sock-create", "lsm", "birth"}, hook);
+    return pick<9>(
+        {"none", "egress", "ingress", "connect", "sendmsg", "sock-create", "lsm", "birth", "setsockopt"},
+        hook);
 }
 
 std::string_view mode_name(std::uint8_t mode) {

@@ -97,6 +97,7 @@ static struct bpf_link *attach(struct bpf_program *program, int cgroup) {
     case BPF_PROG_TYPE_CGROUP_SKB:
     case BPF_PROG_TYPE_CGROUP_SOCK:
     case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
+    case BPF_PROG_TYPE_CGROUP_SOCKOPT:
     case BPF_PROG_TYPE_CGROUP_DEVICE:
     case BPF_PROG_TYPE_SOCK_OPS:
         return bpf_program__attach_cgroup(program, cgroup);

@@ -20,6 +20,7 @@ TEST_CASE("numbers of the boundary have the words of the API") {
     CHECK(verdict_name(abi::PS_WOULD_DENY) == "would-deny");
     CHECK(verdict_name(77) == "unknown");
     CHECK(hook_name(abi::PS_HOOK_SOCK_CREATE) == "sock-create");
+    CHECK(hook_name(abi::PS_HOOK_SOCKOPT) == "setsockopt");
     CHECK(event_kind_name(abi::PS_EVENT_RELEASED) == "released");
     CHECK(protocol_name(17) == "udp");
     CHECK(protocol_name(132) == "132");
