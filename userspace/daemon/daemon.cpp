@@ -10,6 +10,7 @@
 #include "userspace/daemon/files.h"
 #include "userspace/daemon/notify.h"
 #include "userspace/kernel/unload.h"
+#include "userspace/sync/stale.h"
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
@@ -32,6 +33,7 @@ constexpr std::size_t events_kept = 10000;
 constexpr std::size_t events_at_once = 1024; // then other work has its turn
 constexpr auto tick = std::chrono::seconds(1);
 constexpr int rescan_ticks = 5;
+constexpr auto hygiene_interval = std::chrono::seconds(60);
 constexpr auto lock_patience = std::chrono::seconds(3);
 constexpr auto shutdown_patience = std::chrono::seconds(10);
 
@@ -99,6 +101,7 @@ class Daemon {
         asio::co_spawn(io_, watch_tree(), asio::detached);
         asio::co_spawn(io_, watch_events(), asio::detached);
         asio::co_spawn(io_, every_second(), asio::detached);
+        asio::co_spawn(io_, every_minute(), asio::detached);
         if (const auto interval = watchdog_interval())
             asio::co_spawn(io_, feed_watchdog(*interval), asio::detached);
         return {};
@@ -179,8 +182,12 @@ class Daemon {
             events_.add(meter_->event(record));
     }
 
+    // What was lost may have been a birth: the tree has them all.
     void note_lost_events() {
-        const auto lost = gate_.maps().gate.read().events_lost;
+        const auto gate = gate_.maps().gate.read();
+        const auto lost = gate.events_lost;
+        if (lost != events_lost_ || gate.births_lost != births_lost_)
+            enforcer_->rescan();
         if (lost > events_lost_) {
             telemetry::Event event;
             event.time = std::chrono::system_clock::now();
@@ -190,16 +197,35 @@ class Daemon {
             server_->events_added();
         }
         events_lost_ = lost;
+        births_lost_ = gate.births_lost;
     }
 
     asio::awaitable<void> every_second() {
-        events_lost_ = gate_.maps().gate.read().events_lost;
+        events_lost_ = gate_.maps().gate.read().events_lost; // before this start; the tree was read after
+        births_lost_ = gate_.maps().gate.read().births_lost;
         for (int count = 1;; ++count) {
             co_await sleep_for(tick);
             note_lost_events();
             co_await enforcer_->sweep();
             if (enforcer_->tree().unwatched() > 0 && count % rescan_ticks == 0)
                 enforcer_->rescan();
+        }
+    }
+
+    // Not needed for correctness, as each container's caps hold without it: it keeps dead rows out of the shared maps. In
+    // slices, so that a change of policy, which needs the pool too, does not wait.
+    asio::awaitable<void> every_minute() {
+        for (;;) {
+            co_await sleep_for(hygiene_interval);
+            sync::StaleRows round(gate_);
+            auto slice = [&round] { return round.sweep_slice(monotonic_ns()); };
+            for (;;) {
+                const auto done = co_await on_pool(pool_, slice);
+                if (!done)
+                    log_.warning("dead rows could not be cleared", {{"error", done.error().message}});
+                if (!done || *done)
+                    break;
+            }
         }
     }
 
@@ -218,7 +244,7 @@ class Daemon {
     kernel::EventRing ring_;
     std::string gate_directory_;
     telemetry::EventLog events_;
-    std::uint64_t events_lost_ = 0;
+    std::uint64_t events_lost_ = 0, births_lost_ = 0;
     std::unique_ptr<Enforcer> enforcer_;
     std::unique_ptr<Meter> meter_;
     std::unique_ptr<PolicyControl> control_;

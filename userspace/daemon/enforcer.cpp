@@ -56,6 +56,9 @@ asio::awaitable<Result<void>> Enforcer::enforce(PolicySetPtr set, policy::Enviro
         std::make_shared<container::Selection>(set->policies, options_.gate_root, options_.birth);
     Images fresh;
     const OldImages before = images_by_names();
+    auto trust = [&] { return writer_.set_birth_resolvers(environment.resolvers); };
+    if (auto trusted = co_await on_pool(pool_, trust); !trusted)
+        co_return trusted.error().in("resolvers of the birth verdicts");
     // Containers that come while the pool works may bring new combinations: again until none is missing.
     for (;;) {
         auto keys = co_await missing(*selection, set->policies.size(), fresh);

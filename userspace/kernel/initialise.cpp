@@ -40,16 +40,22 @@ abi::ps_policy birth_policy(abi::ps_mode mode) {
     policy.mode = mode;
     policy.inbound = mode == abi::PS_MODE_ENFORCE ? abi::PS_DENY : abi::PS_ALLOW;
     policy.loopback = abi::PS_ALLOW;
-    policy.resolvers_any = mode != abi::PS_MODE_ENFORCE; // what passes also teaches, for the policy to come
+    policy.resolvers_any =
+        0; // what passes teaches for the policy to come, but only by resolvers the daemon names
     policy.default_reason = abi::PS_R_BIRTH;
     return policy;
 }
 
-Result<void> write_fixed_policies(const Map<Id, abi::ps_policy> &policies) {
-    abi::ps_policy unbound{}; // mode 0 denies; its generation is the last one given to any policy
+// mode 0 denies; its generation is the last one given to any policy
+Result<void> write_unbound_policy(const Map<Id, abi::ps_policy> &policies) {
+    abi::ps_policy unbound{};
     unbound.generation = birth_generation;
+    return policies.update(abi::PS_POLICY_UNBOUND, unbound);
+}
+
+// At every start: they are this version's.
+Result<void> write_birth_policies(const Map<Id, abi::ps_policy> &policies) {
     const std::pair<Id, abi::ps_policy> fixed[] = {
-        {abi::PS_POLICY_UNBOUND, unbound},
         {abi::PS_POLICY_BIRTH_DENY, birth_policy(abi::PS_MODE_ENFORCE)},
         {abi::PS_POLICY_BIRTH_ALLOW, birth_policy(abi::PS_MODE_OPEN)},
         {abi::PS_POLICY_BIRTH_AUDIT, birth_policy(abi::PS_MODE_AUDIT)},
@@ -71,12 +77,16 @@ Result<bool> initialise(Maps &maps, const GateOptions &options, std::uint64_t ro
             return fault("the pinned maps belong to the gate root with cgroup id " +
                          std::to_string(there.root_id) + ", not to id " + std::to_string(root_id) +
                          ": use the old gate root, or detach all first");
+        if (const auto done = write_birth_policies(maps.policies); !done)
+            return done.error();
         maps.gate.set_caps(gate);
         return true;
     }
     if (const auto done = fill_free_slots(maps.free_slots); !done)
         return done.error();
-    if (const auto done = write_fixed_policies(maps.policies); !done)
+    if (const auto done = write_unbound_policy(maps.policies); !done)
+        return done.error();
+    if (const auto done = write_birth_policies(maps.policies); !done)
         return done.error();
     gate.abi_version = abi::PS_ABI_VERSION;
     gate.root_id = root_id;

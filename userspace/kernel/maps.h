@@ -14,7 +14,7 @@ namespace penstock::kernel {
 
 template <class Key, class Value> class Map : private RawMap {
   public:
-    using RawMap::max_entries, RawMap::name, RawMap::Write;
+    using RawMap::max_entries, RawMap::name, RawMap::Walk, RawMap::Write;
     Map() = default;
     explicit Map(RawMap raw) : RawMap(std::move(raw)) {}
 
@@ -39,6 +39,12 @@ template <class Key, class Value> class Map : private RawMap {
     // visit(const Key &, const Value &). Must not change the map: collect first, then change.
     template <class Visit> Result<void> for_each(Visit visit) const {
         return RawMap::for_each([&](const void *key, const void *value) {
+            visit(*static_cast<const Key *>(key), *static_cast<const Value *>(value));
+        });
+    }
+    // The same in slices of about a thousand entries; see RawMap. In between the map may be changed.
+    template <class Visit> Result<void> visit_some(Walk &walk, Visit visit) const {
+        return RawMap::visit_some(walk, [&](const void *key, const void *value) {
             visit(*static_cast<const Key *>(key), *static_cast<const Value *>(value));
         });
     }

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <bpf/bpf.h>
 #include <cerrno>
-#include <vector>
 
 namespace penstock::kernel {
 namespace {
@@ -71,32 +70,40 @@ Result<void> RawMap::update_all(const void *keys, const void *values, std::uint3
     return {};
 }
 
-// Batches see each entry once even while the programs add and delete; the walk by keys below may start anew.
-Result<void> RawMap::for_each(const std::function<void(const void *, const void *)> &visit) const {
-    std::uint32_t room = std::min(batch, std::max(max_entries_, 1U));
+Result<void> RawMap::for_each(const Visit &visit) const {
+    Walk walk;
+    while (!walk.done)
+        if (const auto done = visit_some(walk, visit); !done)
+            return done;
+    return {};
+}
+
+// Batches see each entry once even while the programs add and delete; a walk by keys may start anew.
+Result<void> RawMap::visit_some(Walk &walk, const Visit &visit) const {
+    const std::uint32_t most = std::max(max_entries_, 1U);
+    if (walk.room == 0)
+        walk.room = std::min(batch, most);
     std::vector<std::byte> keys, values;
-    std::vector<std::byte> cursor(std::max<std::size_t>(key_size_, 4)), next(cursor.size());
-    bool first = true;
+    std::vector<std::byte> next(std::max<std::size_t>(key_size_, 4));
     while (true) {
-        keys.resize(room * key_size_);
-        values.resize(room * value_size_);
-        std::uint32_t n = room;
+        keys.resize(walk.room * key_size_);
+        values.resize(walk.room * value_size_);
+        std::uint32_t n = walk.room;
         LIBBPF_OPTS(bpf_map_batch_opts, options);
-        const int failure = ::bpf_map_lookup_batch(fd_, first ? nullptr : cursor.data(), next.data(),
-                                                   keys.data(), values.data(), &n, &options);
+        const int failure = ::bpf_map_lookup_batch(fd_, walk.at.empty() ? nullptr : walk.at.data(),
+                                                   next.data(), keys.data(), values.data(), &n, &options);
         const int number = failure ? errno : 0;
-        if (number == ENOSPC && room < std::max(max_entries_, 1U)) { // one hash bucket holds more than `room`
-            room = std::min(room * 4, std::max(max_entries_, 1U));
+        if (number == ENOSPC && walk.room < most) { // one hash bucket holds more than `room`
+            walk.room = std::min(walk.room * 4, most);
             continue;
         }
         if (number && number != ENOENT)
             return failed("list", number);
         for (std::uint32_t i = 0; i < n; i++)
             visit(keys.data() + i * key_size_, values.data() + i * value_size_);
-        if (number == ENOENT)
-            return {};
-        cursor.swap(next);
-        first = false;
+        walk.done = number == ENOENT;
+        walk.at = std::move(next);
+        return {};
     }
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace penstock::kernel {
 
@@ -30,7 +31,15 @@ class RawMap {
     // All or, with an error, the first `done`.
     Result<void> update_all(const void *keys, const void *values, std::uint32_t count,
                             std::uint32_t &done) const;
-    Result<void> for_each(const std::function<void(const void *key, const void *value)> &) const;
+    using Visit = std::function<void(const void *key, const void *value)>;
+    Result<void> for_each(const Visit &) const;
+    // A walk in slices: each call visits the next part of the map, until `done`.
+    struct Walk {
+        std::vector<std::byte> at; // empty: not begun
+        std::uint32_t room = 0;
+        bool done = false;
+    };
+    Result<void> visit_some(Walk &, const Visit &) const;
     // Stack and queue maps.
     Result<void> push(const void *value) const;
     Result<bool> pop(void *value) const; // false: empty

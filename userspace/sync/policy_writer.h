@@ -60,6 +60,10 @@ class PolicyWriter {
     // A fixed policy's handle (PS_POLICY_BIRTH_*), written by the gate.
     Result<PolicyHandle> birth(std::uint16_t policy) const;
 
+    // Whose answers teach containers that are bound to the birth verdicts allow and audit: no others, or a container could
+    // teach itself any address before its policy is known.
+    Result<void> set_birth_resolvers(const std::vector<policy::Address> &);
+
     std::optional<PolicyHandle> find(std::uint64_t content_hash) const;
     ImagePtr image(std::uint16_t id) const; // null: not put since open()
     std::uint64_t entries_written() const { return written_; }
