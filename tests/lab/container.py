@@ -48,7 +48,8 @@ class Agent:
 
 
 class Container:
-    def __init__(self, name: str, number: int, cgroup: Path, path: str, netns: Netns, internet: Netns, directory: Path):
+    def __init__(self, name: str, number: int, cgroup: Path, path: str, netns: Netns, internet: Netns, outside: Path,
+                 directory: Path):
         self.name, self.cgroup, self.path, self.netns = name, cgroup, path, netns
         self.v4, self.v6 = f"10.88.{number}.2", f"fd88:{number:x}::2"
         self.resolv_conf = directory / "resolv.conf"
@@ -63,6 +64,9 @@ class Container:
         netns.ip("route", "add", "default", "via", f"10.88.{number}.1")
         netns.ip("-6", "route", "add", "default", "via", f"fd88:{number:x}::1")
         self._agent: Agent | None = None
+        self._sniffer: Agent | None = None
+        self._outside = [sys.executable, "-I", "-S", str(HERE / "enter.py"), str(outside), internet.name, "-",
+                         sys.executable, "-I", str(HERE / "sniffer.py"), f"c{number}"]
 
     def use_resolvers(self, *servers: str, search: str = "", options: str = "timeout:3 attempts:1") -> None:
         """Takes effect for the next look-up of a program that starts or looks at the file again (glibc does)."""
@@ -85,7 +89,17 @@ class Container:
     def probe(self, op: str, deadline_s: float = 30, **arguments) -> dict:
         return self.agent().call(deadline_s, op=op, **arguments)
 
+    def watch_cable(self) -> None:
+        """From now on, `arrived` knows what left the container."""
+        if self._sniffer is None:
+            self._sniffer = Agent(self._outside)
+
+    def arrived(self, **fields) -> list[dict]:
+        """The packets with these fields (sniffer.py) that came out of the container, as seen at the other end of its cable."""
+        return self._sniffer.call(10, op="seen", **fields)["packets"]
+
     def close(self) -> None:
-        if self._agent is not None:
-            self._agent.close()
-            self._agent = None
+        for agent in (self._agent, self._sniffer):
+            if agent is not None:
+                agent.close()
+        self._agent = self._sniffer = None

@@ -50,7 +50,7 @@ class Lab:
         netns = Netns(f"ps{self.id}-{number}")
         self.cleanups.append(netns.remove)
         made = Container(name, number, cgroup, self.cgroups.relative(cgroup), netns, self.internet.netns,
-                         self.directory / f"container-{number}")
+                         self.internet.cgroup, self.directory / f"container-{number}")
         made.use_resolvers(*resolvers)
         self.cleanups.append(made.close)
         self.containers[name] = made

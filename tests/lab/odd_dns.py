@@ -64,6 +64,7 @@ ANSWERS = {
     "chain10": lambda q: [("", chain(q, 10))],
     "hundred": lambda q: [("", q.addresses(*(f"100.20.30.{n}" for n in range(1, 101))))],
     "ttl0": lambda q: [("", q.addresses(q.plain, ttl=0))],
+    "ttl1": lambda q: [("", q.addresses(q.plain, ttl=1))],
     "truncated": lambda q: [("", q.addresses(q.plain, flags=dns.TC))],
     "cut": lambda q: [("", q.addresses(q.plain, SECOND)[:-6])],
     "counts": lambda q: [("", q.addresses(q.plain, count=9))],

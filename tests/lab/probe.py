@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import dns  # noqa: E402
 from background import Background  # noqa: E402
 from clock import Clock, name_of  # noqa: E402
+from held import Held  # noqa: E402
 
 
 def family_of(address: str) -> int:
@@ -220,6 +221,7 @@ def call(request: dict) -> dict:
 
 def main() -> None:
     OPS.update(Background(call).operations())
+    OPS.update(Held().operations())
     print(json.dumps({"ready": os.getpid()}), flush=True)
     for line in sys.stdin:
         print(json.dumps(call(json.loads(line))), flush=True)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What leaves a container, seen from outside of it: the IP packets that arrive at the internet's end of its cable.
+
+usage: sniffer.py DEVICE, as an agent (see probe.py): {"op": "seen", ...fields} gives the packets with these fields.
+"""
+import ipaddress
+import json
+import socket
+import sys
+import threading
+
+ETH_P_ALL, PACKET_OUTGOING = 3, 4
+
+
+def read(packet: bytes) -> dict | None:
+    """Addresses, protocol, ports and payload of what is not fragmented and has no extension headers."""
+    version = packet[0] >> 4 if packet else 0
+    if version == 4 and len(packet) >= 20:
+        at, protocol, addresses = (packet[0] & 15) * 4, packet[9], (packet[12:16], packet[16:20])
+    elif version == 6 and len(packet) >= 40:
+        at, protocol, addresses = 40, packet[6], (packet[8:24], packet[24:40])
+    else:
+        return None
+    source, destination = (str(ipaddress.ip_address(a)) for a in addresses)
+    rest = packet[at:]
+    ports = (int.from_bytes(rest[:2], "big"), int.from_bytes(rest[2:4], "big")) if protocol in (6, 17) else (0, 0)
+    return {"protocol": protocol, "source": source, "source_port": ports[0], "destination": destination, "port": ports[1],
+            "hex": rest.hex()}
+
+
+class Sniffer:
+    def __init__(self, device: str):
+        self.packets: list[dict] = []
+        self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+        self.sock.bind((device, ETH_P_ALL))
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self) -> None:
+        while True:
+            data, where = self.sock.recvfrom(65535)
+            packet = read(data) if where[2] != PACKET_OUTGOING else None
+            if packet:
+                self.packets.append(packet)
+
+    def seen(self, contains: str = "", **fields) -> list[dict]:
+        return [p for p in list(self.packets) if contains in p["hex"] and all(p[name] == value for name, value in fields.items())]
+
+
+def main() -> None:
+    sniffer = Sniffer(sys.argv[1])
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        request.pop("op")
+        print(json.dumps({"packets": sniffer.seen(**request)}), flush=True)
+
+
+main()
