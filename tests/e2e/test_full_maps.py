@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Issue letter e, full maps: a container that fills its share loses its own oldest rows, is counted, and harms nobody else."""
+import json
+import subprocess
+
 import pytest
 
 import dns
@@ -18,9 +21,63 @@ spec:
 
 @pytest.fixture(scope="module")
 def pair(lab):
-    flooder, victim = lab.container("flooder"), lab.container("victim")
-    lab.daemon.start({f"{c.name}.yaml": POLICY.format(name=c.name, path=c.path, resolver=ODD) for c in (flooder, victim)})
-    return flooder, victim
+    made = [lab.container(name) for name in ("flooder", "victim", "exact", "asker")]
+    lab.daemon.start({f"{c.name}.yaml": POLICY.format(name=c.name, path=c.path, resolver=ODD) for c in made})
+    return made[0], made[1]
+
+
+LEARNED_CAP = 1024  # of one container
+
+
+def run(n: int) -> str:
+    """The address of run-<n>.odd.test."""
+    return f"101.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}"
+
+
+def test_the_oldest_is_usable_when_it_is_asked_for_again(lab, pair):
+    """With a full ring it is the one that would make room: not for itself."""
+    exact = lab.containers["exact"]
+    got = exact.probe("race", server=ODD, count=LEARNED_CAP, first=1, port=0, deadline_s=120)
+    assert got["outcomes"] == {"None": LEARNED_CAP}, got
+    assert exact.probe("query", server=ODD, name="run-1.odd.test")["addresses"] == [run(1)]
+    assert exact.probe("connect", address=run(1), port=80)["error"] is None, "what an answer just gave is good"
+    now = Counters(lab.daemon, exact.path)
+    assert [now.of(reason=reason) for reason in ("learned-evicted", "learned-full", "domain-evicted")] == [0, 0, 0], now.rows
+    assert now.of(reason="learned-refresh") == 1
+    files = {file.name: file.read_text() for file in lab.daemon.policies.iterdir()}
+    lab.daemon.write({**files, "exact.yaml": files["exact.yaml"].replace('"*.odd.test"', '"*.odd.test", more.test')})
+    assert lab.daemon.request("POST", "/v1/reload", b"")[0] == 200
+    assert exact.probe("connect", address=run(1), port=80)["error"] is None, "its name's text is still there, too"
+    assert exact.probe("query", server=ODD, name="run-2000.odd.test")["addresses"] == [run(2000)]
+    now = Counters(lab.daemon, exact.path)
+    assert now.of(reason="learned-evicted") == 1, "the ring is full, and the one that is now the oldest made room"
+    assert exact.probe("connect", address=run(2), port=80)["error"] == "EPERM"
+    assert exact.probe("connect", address=run(1), port=80)["error"] is None
+
+
+def cells(lab, slot: int) -> list[list[int]]:
+    """(slot, position, kind) of a container's cells in the kernel's `rings`: no API tells them."""
+    pin = lab.daemon.bpffs / "penstock" / "maps" / "rings"
+    dump = subprocess.run(["bpftool", "-j", "map", "dump", "pinned", str(pin)], capture_output=True, text=True, check=True)
+    found = []
+    for entry in json.loads(dump.stdout):
+        key = bytes(int(octet, 16) for octet in entry["key"])
+        found.append([int.from_bytes(key[at:at + 4], "little") for at in (0, 4, 8)])
+    return [cell for cell in found if cell[0] == slot]
+
+
+def test_answered_queries_hold_no_places(lab, pair):
+    """Else every container that ever asked some hundred times would hold its share of `rings` for good."""
+    learned_ring, queries_ring = 1, 2
+    asker = lab.containers["asker"]
+    slot = next(c["slot"] for c in lab.daemon.get("/v1/containers")["containers"] if c["cgroup"] == asker.path)
+    got = asker.probe("race", server=ODD, count=400, first=1, port=0, deadline_s=120)
+    assert got["outcomes"] == {"None": 400}, got
+    kinds = [kind for _, _, kind in cells(lab, slot)]
+    assert kinds.count(learned_ring) == 400, "the dump is of this container"
+    assert kinds.count(queries_ring) == 0
+    assert asker.probe("query", server=ODD, name="silent.odd.test", wait=False)["error"] is None
+    assert [kind for _, _, kind in cells(lab, slot)].count(queries_ring) == 1, "an unanswered one holds a place"
 
 
 def learn(container, octet: int) -> str:
@@ -43,8 +100,7 @@ def test_learned_addresses_are_capped_per_container(lab, pair):
     print(f"cap: {len(held)} addresses after {last}")
     assert len(held) < last and first not in held
     assert flooder.probe("connect", address=first, port=80)["error"] == "EPERM", "the oldest made room: denied"
-    newest = f"101.0.{(last - 1) >> 8 & 255}.{(last - 1) & 255}"
-    assert flooder.probe("connect", address=newest, port=80)["error"] is None
+    assert flooder.probe("connect", address=run(last - 1), port=80)["error"] is None
     assert victim.probe("connect", address=theirs, port=80)["error"] is None
     assert theirs in learned(lab.daemon, victim.path)
     after = Counters(lab.daemon, victim.path)
