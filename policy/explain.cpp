@@ -112,12 +112,46 @@ Verdict explain_reverse(const Image &image, const Question &question, const Addr
     return deny(0);
 }
 
+bool is_resolver(const Image &image, const Address &address) {
+    return image.settings.resolvers_any ||
+           std::find(image.resolvers.begin(), image.resolvers.end(), address) != image.resolvers.end();
+}
+
+// Docker's resolver: the kernel sees its port before or after the host's address translation, so every one is it.
+bool is_docker_resolver(const Address &address) {
+    static const Address docker = *Address::parse("127.0.0.11");
+    return address == docker;
+}
+
+bool is_dns(const Flow &flow) {
+    constexpr std::uint8_t tcp = 6, udp = 17;
+    return (flow.protocol == tcp || flow.protocol == udp) &&
+           (flow.port == 53 || is_docker_resolver(flow.remote));
+}
+
+// Of such a flow only the questions in it can be judged further.
+Verdict explain_dns(const Image &image, const Flow &flow) {
+    Verdict verdict;
+    verdict.path.emplace_back(
+        is_docker_resolver(flow.remote)
+            ? "every port of 127.0.0.11 is Docker's resolver and judged as DNS, not loopback"
+            : "port 53 is judged as DNS, whatever the rules say");
+    if (!is_resolver(image, flow.remote))
+        return decide(verdict, abi::PS_DENY, abi::PS_R_RESOLVER,
+                      flow.remote.text() + " is no resolver of the policy");
+    return decide(verdict, abi::PS_ALLOW, abi::PS_R_DNS_SESSION,
+                  flow.remote.text() +
+                      " is a resolver of the policy: questions for allowed names pass, all else is denied");
+}
+
 Verdict judge(const Image &image, const Flow &flow) {
     Verdict verdict;
     const auto &settings = image.settings;
     if (settings.mode == abi::PS_MODE_OPEN)
         return decide(verdict, abi::PS_ALLOW, abi::PS_R_OPEN,
                       "its policy is not known yet and it was born open");
+    if (is_dns(flow))
+        return explain_dns(image, flow);
     if (flow.remote.is_loopback())
         return settings.loopback == abi::PS_ALLOW
                    ? decide(verdict, abi::PS_ALLOW, abi::PS_R_LOOPBACK, "loopback is allowed")
@@ -148,9 +182,7 @@ Verdict judge(const Image &image, const Question &question) {
     if (image.settings.mode == abi::PS_MODE_OPEN)
         return decide(verdict, abi::PS_ALLOW, abi::PS_R_OPEN,
                       "its policy is not known yet and it was born open");
-    const auto &resolvers = image.resolvers;
-    if (!image.settings.resolvers_any &&
-        std::find(resolvers.begin(), resolvers.end(), question.resolver) == resolvers.end())
+    if (!is_resolver(image, question.resolver))
         return decide(verdict, abi::PS_DENY, abi::PS_R_RESOLVER,
                       question.resolver.text() + " is no resolver of the policy");
     verdict.path.push_back(question.resolver.text() + " is a resolver of the policy");

@@ -30,6 +30,11 @@ void Report::error(Place place, std::string path, std::string message) {
         {Diagnostic::Severity::error, file_, place.line, place.column, std::move(path), std::move(message)});
 }
 
+void Report::warning(Place place, std::string path, std::string message) {
+    sink_.push_back({Diagnostic::Severity::warning, file_, place.line, place.column, std::move(path),
+                     std::move(message)});
+}
+
 Where Where::step(Step step, const Places *child) const {
     if (depth_ == max_depth)
         throw std::logic_error("policy path deeper than the schema");
@@ -70,6 +75,10 @@ std::string Where::path() const {
 
 void Where::error(std::string message) const {
     report_->error(place_, path(), std::move(message));
+}
+
+void Where::warning(std::string message) const {
+    report_->warning(place_, path(), std::move(message));
 }
 
 } // namespace penstock::policy

@@ -35,6 +35,7 @@ class Report {
     static constexpr std::size_t limit = 1000;
     Report(std::string file, Diagnostics &sink) : file_(std::move(file)), sink_(sink) {}
     void error(Place, std::string path, std::string message);
+    void warning(Place, std::string path, std::string message); // few: one for a subject
     std::size_t errors() const { return errors_; }
     const std::string &file() const { return file_; }
 
@@ -54,6 +55,7 @@ class Where {
     Where field(std::string_view key) const;
     Where item(int position) const; // position in the message
     void error(std::string message) const;
+    void warning(std::string message) const;
     bool present() const { return places_ != nullptr; }
     bool faulty() const { return places_ && places_->faulty; }
     bool any_field_faulty() const;

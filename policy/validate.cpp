@@ -5,6 +5,7 @@
 #include "policy/proto/policy.pb.h"
 #include "policy/wording.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 namespace penstock::policy {
@@ -65,6 +66,16 @@ class RuleReader {
     std::unordered_map<std::string, std::string> first_; // name to the path of the rule
 };
 
+// A server of the container's own choice answers what it likes.
+void check_resolvers(const Policy &policy, const Where &spec) {
+    const auto has_domains = [](const Rule &rule) { return !rule.domains.empty(); };
+    if (policy.dns.resolvers_any && std::any_of(policy.allow.begin(), policy.allow.end(), has_domains))
+        spec.field("dns")
+            .field("resolvers")
+            .warning("any server can then teach the container any address for the domains it may ask for: "
+                     "list the resolvers");
+}
+
 void read_spec(const v1::Spec &message, Policy &policy, const Where &spec) {
     read_select(message, policy.select, spec);
     if (message.has_mode())
@@ -77,6 +88,7 @@ void read_spec(const v1::Spec &message, Policy &policy, const Where &spec) {
     policy.deny = rules.read(message.deny(), Effect::deny, spec.field("deny"));
     if (message.has_limits())
         policy.limits = validate_limits(message.limits(), spec.field("limits"));
+    check_resolvers(policy, spec);
     if (message.has_inbound())
         policy.inbound_allowed = choose(message.inbound(), {"deny", "allow"}, spec.field("inbound")) == 1;
     if (message.has_loopback())

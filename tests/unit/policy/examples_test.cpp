@@ -19,8 +19,8 @@ TEST_CASE("every policy in docs/examples loads, all together too") {
         const auto loaded = load({all.back()});
         INFO(faults(loaded));
         CHECK_FALSE(loaded.policies.empty());
-        CHECK(loaded.diagnostics.empty());
+        CHECK_FALSE(has_errors(loaded.diagnostics));
     }
     CHECK(all.size() >= 5);
-    CHECK(load(all).diagnostics.empty());
+    CHECK_FALSE(has_errors(load(all).diagnostics));
 }

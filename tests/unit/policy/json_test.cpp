@@ -22,7 +22,7 @@ Loaded load_json(const std::string &spec, const std::string &after = "") {
 
 TEST_CASE("a JSON policy is read like a YAML one") {
     const auto loaded =
-        load_json(", \"mode\": \"audit\", \"dns\": {\"resolvers\": \"any\"}, \"allow\": [\n"
+        load_json(", \"mode\": \"audit\", \"dns\": {\"private\": \"deny\"}, \"allow\": [\n"
                   "{\"domains\": [\"b\\u00fccher.example\", \"*.a\\/b\"], \"ports\": [\"tcp/443\"]}]");
     INFO(faults(loaded));
     REQUIRE(loaded.diagnostics.size() == 1); // the second domain has a slash: escapes are decoded

@@ -46,6 +46,19 @@ TEST_CASE("every other field reaches the model") {
                                                      "limits.connections", "limits.packets", "limits.quota"});
 }
 
+TEST_CASE("any resolver beside allowed domains is warned of, at its place, and accepted") {
+    const std::string any = "  dns: {resolvers: any}\n";
+    const auto warned = load_text(document(any + "  allow: [{domains: [a.b]}]"));
+    REQUIRE(warned.diagnostics.size() == 1);
+    CHECK(warned.diagnostics[0].severity == Diagnostic::Severity::warning);
+    CHECK(warned.policies.size() == 1);
+    CHECK(faults(warned) ==
+          "5:20 spec.dns.resolvers: any server can then teach the container any address for the "
+          "domains it may ask for: list the resolvers\n");
+    CHECK(faults_of(any + "  allow: [{cidrs: [1.1.1.1]}]\n  deny: [{domains: [a.b]}]") == "");
+    CHECK(faults_of("  dns: {resolvers: [10.0.0.2]}\n  allow: [{domains: [a.b]}]") == "");
+}
+
 TEST_CASE("resolvers are any, a list, or an empty list, and each means its own") {
     CHECK(policy_of("  dns: {resolvers: any}").dns.resolvers_any);
     CHECK(policy_of("  dns: {resolvers: [any]}").dns.resolvers_any);

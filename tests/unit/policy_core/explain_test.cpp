@@ -41,6 +41,22 @@ TEST_CASE("the path names the CIDR, the learned names and the rule") {
     CHECK(verdict.path.back() == "allow rule p/web names the port");
 }
 
+TEST_CASE("Docker's resolver and port 53 are DNS, not loopback and not a rule's") {
+    Policy policy;
+    policy.name = "p";
+    const auto docker = *Address::parse("127.0.0.11");
+    policy.dns.resolvers = std::vector<Address>{docker};
+    const auto with = compile({&policy}, {});
+    const auto session = explain(with, Flow{docker, 6, 443, {}});
+    CHECK(session.verdict == abi::PS_ALLOW);
+    CHECK(session.reason == abi::PS_R_DNS_SESSION);
+    CHECK(session.path.front().find("every port of 127.0.0.11") != std::string::npos);
+    CHECK(explain(with, Flow{*Address::parse("127.0.0.1"), 6, 443, {}}).reason == abi::PS_R_LOOPBACK);
+    CHECK(explain(with, Flow{*Address::parse("9.9.9.9"), 17, 53, {}}).reason == abi::PS_R_RESOLVER);
+    policy.dns.resolvers = std::vector<Address>{};
+    CHECK(explain(compile({&policy}, {}), Flow{docker, 17, 40000, {}}).reason == abi::PS_R_RESOLVER);
+}
+
 TEST_CASE("reverse names of whole addresses, and of nothing else") {
     CHECK(reverse_address("1.2.0.10.in-addr.arpa") == Address::parse("10.0.2.1"));
     CHECK(reverse_address("1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa") ==
