@@ -68,7 +68,7 @@ def test_raw_sockets_are_not_made(container, watch, family, protocol):
 def test_other_families_are_refused_or_the_gap_is_said(lab, container, watch, family, name):
     with watch(container) as seen:
         got = container.probe("make_socket", family=int(family), type=int(socket.SOCK_DGRAM))
-    guard = features(lab)["lsm"]
+    guard = features(lab)["socket-families"]
     if guard["active"]:
         assert got["error"] == "EPERM", got
         seen.counted(direction="egress", verdict="deny", reason="socket-family")

@@ -62,7 +62,10 @@ TEST_CASE("a gate pins its links and maps, and says what works") {
     for (const char *name : {"socket-families", "birth"}) {
         REQUIRE(find(gate->features(), name));
         const auto &feature = *find(gate->features(), name);
-        CHECK((feature.state == kernel::Feature::State::on || !feature.detail.empty()));
+        const bool on = feature.state == kernel::Feature::State::on;
+        CHECK((on || !feature.detail.empty()));
+        CHECK(feature.loses.empty() == on);
+        CHECK((on || feature.detail != feature.loses));
     }
 }
 

@@ -6,7 +6,9 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <ostream>
+#include <sstream>
 
 namespace penstock::cli {
 namespace json = boost::json;
@@ -92,6 +94,28 @@ std::string policies_of(const json::value &container) {
     return !policies.empty() ? policies : birth.empty() ? "-" : "- (birth: " + birth + ")";
 }
 
+// "  title: text", in lines of the terminal's width, or 80.
+void print_sentence(std::ostream &out, std::string_view title, const std::string &text,
+                    const Terminal &terminal) {
+    if (text.empty())
+        return;
+    const std::size_t width = terminal.columns ? terminal.columns : 80;
+    const std::string indent(4, ' ');
+    std::string line = indent + (title.empty() ? "" : std::string(title) + ": ");
+    bool begun = false;
+    std::istringstream words(printable(text));
+    for (std::string word; words >> word;) {
+        if (begun && text_columns(line) + 1 + text_columns(word) > width) {
+            out << line << "\n";
+            line = indent;
+            begun = false;
+        }
+        line += (begun ? " " : "") + word;
+        begun = true;
+    }
+    out << line << "\n";
+}
+
 } // namespace
 
 int show_status(const Session &session) {
@@ -115,20 +139,20 @@ int show_features(const Session &session) {
         print_value(session.output, *answer);
         return exit_ok;
     }
-    session.output.out << "kernel " << printable(text_at(*answer, "kernel")) << "\n\n";
-    Facts facts;
+    std::ostream &out = session.output.out;
+    const Terminal &terminal = session.output.terminal;
+    out << "kernel " << printable(text_at(*answer, "kernel")) << "\n\n";
     for (const json::value &feature : list_at(*answer, "features")) {
         const bool active = flag_at(feature, "active");
         const std::string detail = text_at(feature, "detail"), loses = text_at(feature, "loses");
-        facts.add(printable(text_at(feature, "name")), active ? "yes" : "NO",
-                  active ? Tone::good : Tone::bad);
-        // Sentences do not fit a column.
-        if (!detail.empty())
-            facts.add("", detail);
-        if (!loses.empty() && loses != detail)
-            facts.add("", "lost: " + loses, Tone::warn);
+        std::string name = printable(text_at(feature, "name"));
+        name.resize(std::max<std::size_t>(name.size(), 16), ' ');
+        out << name << "  " << toned(terminal, active ? Tone::good : Tone::bad, active ? "yes" : "NO")
+            << "\n";
+        print_sentence(out, active ? "" : "why", detail, terminal);
+        if (loses != detail)
+            print_sentence(out, "lost", loses, terminal);
     }
-    facts.print(session.output.out, session.output.terminal);
     return exit_ok;
 }
 

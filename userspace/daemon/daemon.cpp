@@ -285,7 +285,7 @@ Result<void> run_daemon(const Config &config, const Log &log) {
     for (const auto &feature : gate->features())
         if (feature.state != kernel::Feature::State::on)
             log.warning("the kernel lacks a feature",
-                        {{"feature", feature.name}, {"detail", feature.detail}});
+                        {{"feature", feature.name}, {"detail", feature.detail}, {"loses", feature.loses}});
 
     asio::io_context io(1);
     asio::thread_pool pool(1);

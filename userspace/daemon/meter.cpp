@@ -36,29 +36,11 @@ template <typename AnyMap> telemetry::MapFill fill_of(const AnyMap &map) {
     return {map.name(), used, map.max_entries()};
 }
 
-// What is not enforced or shown while a feature is not active. Its own detail says why.
-struct Loss {
-    const char *feature, *loses;
-};
-constexpr Loss losses[] = {
-    {"packet-gate", "packets are not judged and names are not learned"},
-    {"early-errors",
-     "a denied connect() hangs instead of failing at once; Docker's embedded resolver is not recognised"},
-    {"raw-sockets", "raw IP sockets are not refused at socket()"},
-    {"replies", "answers to what others opened are judged as if the container had opened it"},
-    {"birth", "what a container sends before the daemon has seen it is not judged"},
-    {"socket-families", "packet sockets and unlisted socket families are not refused at socket()"},
-};
-
 std::vector<telemetry::FeatureState> states_of(const kernel::Features &features) {
     std::vector<telemetry::FeatureState> states;
-    for (const auto &feature : features) {
-        const bool on = feature.state == kernel::Feature::State::on;
-        const auto loss = std::find_if(std::begin(losses), std::end(losses),
-                                       [&](const Loss &known) { return feature.name == known.feature; });
-        const std::string loses = loss == std::end(losses) ? feature.detail : loss->loses;
-        states.push_back({feature.name, on, feature.detail, on ? "" : loses});
-    }
+    for (const auto &feature : features)
+        states.push_back(
+            {feature.name, feature.state == kernel::Feature::State::on, feature.detail, feature.loses});
     return states;
 }
 

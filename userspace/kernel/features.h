@@ -11,7 +11,8 @@ struct Feature {
     enum class State { on, degraded, off };
     std::string name; // stable: "packet-gate", "early-errors", ...
     State state = State::on;
-    std::string detail; // what is lost and why; empty where nothing is
+    std::string detail; // why it is not on, or how; empty where there is nothing to say
+    std::string loses;  // what is not enforced then; empty if it is on
 };
 
 using Features = std::vector<Feature>;

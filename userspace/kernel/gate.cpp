@@ -114,7 +114,7 @@ Result<void> Gate::Parts::attach_family(const Family &family, bool optional) {
             return attached;
     }
     if (any)
-        loaded.features.push_back({family.feature, Feature::State::on, ""});
+        loaded.features.push_back({family.feature, Feature::State::on, "", ""});
     return {};
 }
 

@@ -14,6 +14,7 @@ void judge_lsm(Feature &feature) {
         feature.state = Feature::State::degraded;
         feature.detail = "attached, but securityfs is not mounted, so whether \"bpf\" is an active security "
                          "module is not known";
+        feature.loses = optional_families[0].loses;
         return;
     }
     while (std::getline(file, module, ','))

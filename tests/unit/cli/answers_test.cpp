@@ -5,6 +5,7 @@
 
 #include <boost/json.hpp>
 #include <catch2/catch.hpp>
+#include <sstream>
 
 #include <algorithm>
 
@@ -210,7 +211,24 @@ TEST_CASE("features says what is lost where the kernel can't") {
         {"name": "socket-families", "active": false, "detail": "no bpf LSM", "loses": "packet sockets"}]})"},
                                        {"features"});
     CHECK(run.code == 0);
-    CHECK(run.out ==
-          "kernel 6.1.0\n\nbirth            yes\nsocket-families  NO\n                 no bpf LSM\n"
-          "                 lost: packet sockets\n");
+    CHECK(run.out == "kernel 6.1.0\n\nbirth             yes\nsocket-families   NO\n    why: no bpf LSM\n"
+                     "    lost: packet sockets\n");
+}
+
+TEST_CASE("features keeps to 80 columns and loses no word") {
+    std::string sentence = "the";
+    for (int i = 0; i < 60; i++)
+        sentence += " verifier";
+    const auto [run, asked] = exchange({.body = R"({"kernel": "6.1.0", "features": [{"name": "birth",
+        "active": false, "detail": ")" + sentence +
+                                                R"(", "loses": "births"}]})"},
+                                       {"features"});
+    std::istringstream lines(run.out);
+    std::size_t words = 0;
+    for (std::string line; std::getline(lines, line);) {
+        CHECK(line.size() <= 80);
+        for (auto at = line.find("verifier"); at != std::string::npos; at = line.find("verifier", at + 1))
+            words++;
+    }
+    CHECK(words == 60);
 }
