@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <malloc.h>
 #include <set>
 #include <utility>
 
@@ -200,6 +201,9 @@ asio::awaitable<void> Enforcer::retire_unused(Images old) {
         if (!retired)
             log_.warning("an old policy could not be cleared", {{"error", retired.error().message}});
     }
+    old.clear();
+    // A change of policy takes several times the memory of what stays: the rest goes back to the system.
+    co_await on_pool(pool_, [] { return ::malloc_trim(0); });
 }
 
 asio::awaitable<void> Enforcer::complete() {
