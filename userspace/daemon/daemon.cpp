@@ -3,11 +3,11 @@
 
 #include "userspace/base/cgroup_mount.h"
 #include "userspace/base/clock.h"
-#include "userspace/base/unique_fd.h"
 #include "userspace/container/path.h"
 #include "userspace/daemon/api_router.h"
 #include "userspace/daemon/api_server.h"
 #include "userspace/daemon/files.h"
+#include "userspace/daemon/lock.h"
 #include "userspace/daemon/notify.h"
 #include "userspace/kernel/unload.h"
 #include "userspace/sync/stale.h"
@@ -17,11 +17,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <cerrno>
 #include <csignal>
-#include <fcntl.h>
-#include <sys/file.h>
-#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -34,26 +30,7 @@ constexpr std::size_t events_at_once = 1024; // then other work has its turn
 constexpr auto tick = std::chrono::seconds(1);
 constexpr int rescan_ticks = 5;
 constexpr auto hygiene_interval = std::chrono::seconds(60);
-constexpr auto lock_patience = std::chrono::seconds(3);
 constexpr auto shutdown_patience = std::chrono::seconds(10);
-
-// The state directory has one user: two daemons on one set of maps would undo each other. One that was killed may need a
-// moment until the kernel has closed what it held.
-Result<UniqueFd> lock_state(const std::string &state_dir) {
-    const std::string path = state_dir + "/lock";
-    UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!file)
-        return system_error("open " + path, errno);
-    const auto deadline = std::chrono::steady_clock::now() + lock_patience;
-    while (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK)
-            return system_error("lock " + path, errno);
-        if (std::chrono::steady_clock::now() > deadline)
-            return fault("another penstockd runs on " + state_dir);
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
-    return file;
-}
 
 // A path below the mount, given so or as a directory of the file system.
 std::string below_mount(const std::string &mount, const std::string &path) {
