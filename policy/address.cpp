@@ -41,10 +41,10 @@ constexpr Net special_nets[] = {
     {"169.254.0.0/16", Class::priv}, // most clouds' metadata too
     {"100.64.0.0/10", Class::priv},  {"192.0.0.0/24", Class::priv},
     {"198.18.0.0/15", Class::priv},  {"168.63.129.16/32", Class::priv}, // Azure's metadata
-    {"::1/128", Class::priv},
-    {"::/96", Class::never},         {"ff00::/8", Class::never},
-    {"fc00::/7", Class::priv},       {"fe80::/10", Class::priv},
-    {"fec0::/10", Class::priv},      {"64:ff9b:1::/48", Class::priv},
+    {"::1/128", Class::priv},        {"::/96", Class::never},
+    {"ff00::/8", Class::never},      {"fc00::/7", Class::priv},
+    {"fe80::/10", Class::priv},      {"fec0::/10", Class::priv},
+    {"64:ff9b:1::/48", Class::priv},
 };
 
 Class listed_class(const Address &address) {
