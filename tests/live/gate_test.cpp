@@ -3,6 +3,7 @@
 #include "tests/live/own_cgroup.h"
 
 #include "userspace/base/unique_fd.h"
+#include "userspace/kernel/pin_lock.h"
 #include "userspace/sync/rows.h"
 
 #include <catch2/catch.hpp>
@@ -135,6 +136,33 @@ TEST_CASE("bad options give one error each and pin nothing") {
     CHECK_FALSE(gate.error().message.empty());
     if (std::filesystem::exists(own.bpffs / "maps"))
         CHECK(names_in(own.bpffs / "maps").empty());
+}
+
+TEST_CASE("links that were removed or cut are told") {
+    OwnCgroup own;
+    auto gate = kernel::Gate::open(own.options());
+    REQUIRE(gate);
+    CHECK(gate->lost_links().empty());
+    std::filesystem::remove(own.bpffs / "links" / "ps_egress");
+    CHECK(gate->lost_links() == std::vector<std::string>{"ps_egress"});
+    REQUIRE(kernel::detach_all(own.bpffs));
+    CHECK(gate->lost_links().size() > 8);
+}
+
+TEST_CASE("the pins have one user, also after their folder was made anew") {
+    const OwnCgroup own;
+    CHECK(kernel::has_no_pins(own.bpffs));
+    auto first = kernel::lock_pins(own.bpffs);
+    REQUIRE(first);
+    CHECK_FALSE(kernel::has_no_pins(own.bpffs));
+    const auto second = kernel::lock_pins(own.bpffs, std::chrono::milliseconds(50));
+    REQUIRE_FALSE(second);
+    CHECK(second.error().message.find("another penstockd") != std::string::npos);
+    REQUIRE(kernel::detach_all(own.bpffs)); // the folder that is locked goes
+    first->reset();
+    const auto third = kernel::lock_pins(own.bpffs, std::chrono::milliseconds(50));
+    REQUIRE(third);
+    CHECK_FALSE(kernel::lock_pins(own.bpffs, std::chrono::milliseconds(50)));
 }
 
 TEST_CASE("detach_all leaves nothing, twice") {

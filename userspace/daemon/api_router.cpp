@@ -169,6 +169,8 @@ asio::awaitable<ApiAnswer> ApiRouter::get(const ApiRequest &request) {
 ApiAnswer ApiRouter::ready() const {
     if (context_.stopping)
         return error_answer(503, "stopping");
+    if (!context_.pins_trouble.empty())
+        return error_answer(503, context_.pins_trouble);
     if (!context_.control.last())
         return error_answer(503, "starting: policies are not in force yet");
     if (!context_.control.trouble().empty())
@@ -204,8 +206,10 @@ asio::awaitable<ApiAnswer> ApiRouter::status() {
                               {"ok", last->ok},
                               {"diagnostics", diagnostics_json(last->diagnostics)}};
     auto warnings = context_.enforcer.warnings();
-    if (!context_.control.trouble().empty())
-        warnings.push_back(context_.control.trouble());
+    warnings.insert(warnings.end(), context_.absent_roots.begin(), context_.absent_roots.end());
+    for (const auto &trouble : {context_.control.trouble(), context_.pins_trouble})
+        if (!trouble.empty())
+            warnings.push_back(trouble);
     json::object kernel = {{"events_lost", now->events_lost},
                            {"counters_lost", now->counters_lost},
                            {"births_lost", now->births_lost},
@@ -215,9 +219,10 @@ asio::awaitable<ApiAnswer> ApiRouter::status() {
                            {"pid", ::getpid()},
                            {"uptime_s", uptime.count()},
                            {"started", time_text(context_.started)},
-                           {"state", context_.stopping ? "stopping"
-                                     : is_ready        ? "ready"
-                                                       : "starting"},
+                           {"state", context_.stopping                ? "stopping"
+                                     : is_ready                       ? "ready"
+                                     : !context_.pins_trouble.empty() ? "unenforced"
+                                                                      : "starting"},
                            {"gate_root", context_.gate_root},
                            {"gate_root_id", hex_id(context_.gate_root_id)},
                            {"bpffs", context_.bpffs},

@@ -23,6 +23,8 @@ struct ApiContext { // borrowed: lives as long as the daemon
     std::string gate_root, bpffs; // absolute paths
     std::uint64_t gate_root_id = 0;
     std::chrono::system_clock::time_point started;
+    std::vector<std::string> absent_roots; // sentences
+    std::string pins_trouble;              // why nothing is enforced any more; empty: the links are there
     bool stopping = false;
 };
 

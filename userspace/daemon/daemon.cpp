@@ -3,13 +3,13 @@
 
 #include "userspace/base/cgroup_mount.h"
 #include "userspace/base/clock.h"
-#include "userspace/container/path.h"
 #include "userspace/daemon/api_router.h"
 #include "userspace/daemon/api_server.h"
+#include "userspace/daemon/cgroup_paths.h"
 #include "userspace/daemon/files.h"
 #include "userspace/daemon/lock.h"
 #include "userspace/daemon/notify.h"
-#include "userspace/kernel/unload.h"
+#include "userspace/kernel/pin_lock.h"
 #include "userspace/sync/stale.h"
 
 #include <algorithm>
@@ -29,25 +29,19 @@ constexpr std::size_t events_kept = 10000;
 constexpr std::size_t events_at_once = 1024; // then other work has its turn
 constexpr auto tick = std::chrono::seconds(1);
 constexpr int rescan_ticks = 5;
+constexpr int pins_ticks = 2;
 constexpr auto hygiene_interval = std::chrono::seconds(60);
 constexpr auto shutdown_patience = std::chrono::seconds(10);
-
-// A path below the mount, given so or as a directory of the file system.
-std::string below_mount(const std::string &mount, const std::string &path) {
-    if (path.empty() || path == mount)
-        return "/";
-    return container::is_at_or_below(path, mount) && mount != "/" ? path.substr(mount.size()) : path;
-}
 
 class Daemon {
   public:
     Daemon(asio::io_context &io, asio::thread_pool &pool, const Config &config, const Log &log,
-           kernel::Gate gate, kernel::EventRing ring, std::string gate_directory)
+           kernel::Gate gate, kernel::EventRing ring, CgroupPaths paths)
         : io_(io), pool_(pool), log_(log), config_(config), gate_(std::move(gate)), ring_(std::move(ring)),
-          gate_directory_(std::move(gate_directory)), events_(events_kept) {}
+          paths_(std::move(paths)), events_(events_kept) {}
 
-    Result<void> start(std::string mount, std::string gate_root, PolicyStore store) {
-        EnforcerOptions options{std::move(mount), std::move(gate_root), config_.birth};
+    Result<void> start(PolicyStore store) {
+        EnforcerOptions options{paths_.mount, paths_.gate_root, paths_.birth};
         auto enforcer = Enforcer::open(io_, pool_, gate_, std::move(options), log_);
         if (!enforcer)
             return enforcer.error();
@@ -62,9 +56,11 @@ class Daemon {
         enforcer_->on_freed = [this](const std::vector<sync::Row> &rows) { meter_->freed(rows); };
         control_ = std::make_unique<PolicyControl>(io_, pool_, *enforcer_, std::move(store),
                                                    config_.resolv_conf, log_);
-        context_ = std::unique_ptr<ApiContext>(new ApiContext{pool_, *enforcer_, *meter_, *control_, events_,
-                                                              gate_directory_, config_.bpffs, gate_.root_id(),
-                                                              std::chrono::system_clock::now(), false});
+        context_ = std::unique_ptr<ApiContext>(new ApiContext{
+            pool_, *enforcer_, *meter_, *control_, events_, paths_.gate_directory, config_.bpffs,
+            gate_.root_id(), std::chrono::system_clock::now(), absent_strict_roots(paths_), "", false});
+        for (const auto &sentence : context_->absent_roots)
+            log_.warning(sentence);
         router_ = std::make_unique<ApiRouter>(*context_);
         server_ = std::make_unique<ApiServer>(
             io_, log_, events_, [this](ApiRequest request) { return router_->answer(std::move(request)); });
@@ -88,7 +84,7 @@ class Daemon {
     asio::awaitable<void> bring_up() {
         co_await control_->start();
         notify_manager("READY=1");
-        log_.info("penstockd is up", {{"version", PENSTOCK_VERSION}, {"gate_root", gate_directory_}});
+        log_.info("penstockd is up", {{"version", PENSTOCK_VERSION}, {"gate_root", paths_.gate_directory}});
     }
 
     asio::awaitable<void> watch_signals() {
@@ -177,6 +173,19 @@ class Daemon {
         births_lost_ = gate.births_lost;
     }
 
+    // Somebody may remove the pins or cut a link: what was enforced by it is off, and that must be seen.
+    void look_at_pins() {
+        std::string lost;
+        for (const auto &name : gate_.lost_links())
+            lost += (lost.empty() ? "" : ", ") + name;
+        const std::string trouble =
+            lost.empty() ? "" : "enforcement was taken off, restart penstockd: links are gone: " + lost;
+        if (trouble != context_->pins_trouble && !trouble.empty())
+            log_.error(trouble);
+        context_->pins_trouble = trouble;
+        context_->absent_roots = absent_strict_roots(paths_);
+    }
+
     asio::awaitable<void> every_second() {
         events_lost_ = gate_.maps().gate.read().events_lost; // before this start; the tree was read after
         births_lost_ = gate_.maps().gate.read().births_lost;
@@ -184,6 +193,8 @@ class Daemon {
             co_await sleep_for(tick);
             note_lost_events();
             co_await enforcer_->sweep();
+            if (count % pins_ticks == 0)
+                look_at_pins();
             if (enforcer_->tree().unwatched() > 0 && count % rescan_ticks == 0)
                 enforcer_->rescan();
         }
@@ -219,7 +230,7 @@ class Daemon {
     const Config &config_;
     kernel::Gate gate_;
     kernel::EventRing ring_;
-    std::string gate_directory_;
+    CgroupPaths paths_;
     telemetry::EventLog events_;
     std::uint64_t events_lost_ = 0, births_lost_ = 0;
     std::unique_ptr<Enforcer> enforcer_;
@@ -244,14 +255,15 @@ Result<void> run_daemon(const Config &config, const Log &log) {
     const auto mount = cgroup_mount();
     if (!mount)
         return mount.error();
-    Config settled = config;
-    const std::string gate_root = container::normal_path(below_mount(mount->string(), config.gate_root));
-    for (auto &root : settled.birth.strict_roots)
-        root.text = container::normal_path(below_mount(mount->string(), root.text));
-    const std::string directory = gate_root == "/" ? mount->string() : mount->string() + gate_root;
+    auto paths = cgroup_paths(mount->string(), config);
+    if (!paths)
+        return paths.error();
+    const auto pins = kernel::lock_pins(config.bpffs);
+    if (!pins)
+        return pins.error();
 
     kernel::GateOptions options;
-    options.gate_root = directory;
+    options.gate_root = paths->gate_directory;
     options.bpffs = config.bpffs;
     auto gate = kernel::Gate::open(options);
     if (!gate)
@@ -266,22 +278,12 @@ Result<void> run_daemon(const Config &config, const Log &log) {
 
     asio::io_context io(1);
     asio::thread_pool pool(1);
-    Daemon daemon(io, pool, settled, log, std::move(*gate), std::move(*ring), directory);
-    if (auto started = daemon.start(mount->string(), gate_root, std::move(store)); !started)
+    Daemon daemon(io, pool, config, log, std::move(*gate), std::move(*ring), std::move(*paths));
+    if (auto started = daemon.start(std::move(store)); !started)
         return started;
     io.run();
     pool.join(); // before the parts its work uses
     return {};
-}
-
-Result<std::vector<std::string>> detach(const Config &config) {
-    if (::access(config.state_dir.c_str(), F_OK) == 0) {
-        const auto lock = lock_state(config.state_dir);
-        if (!lock)
-            return lock.error().in("stop it first");
-        return kernel::detach_all(config.bpffs);
-    }
-    return kernel::detach_all(config.bpffs);
 }
 
 } // namespace penstock::daemon

@@ -26,6 +26,7 @@ struct Gate::Parts {
     UniqueFd root;
     std::uint32_t root_level = 0;
     bool adopted = false;
+    std::vector<std::filesystem::path> links; // as pinned
 
     RawMap raw(const char *name) const;
     Result<MappedArray> mapped(const char *name) const;
@@ -167,6 +168,10 @@ Result<Gate> Gate::open(const GateOptions &options) {
     parts->adopted = *adopted;
     if (const auto done = parts->attach_all(); !done)
         return done.error();
+    auto links = list_pins(parts->point.links);
+    if (!links)
+        return links.error();
+    parts->links = std::move(*links);
     return Gate(std::move(parts));
 }
 
@@ -183,6 +188,13 @@ const Maps &Gate::maps() const {
 }
 const Features &Gate::features() const {
     return parts_->loaded.features;
+}
+std::vector<std::string> Gate::lost_links() const {
+    std::vector<std::string> lost;
+    for (const auto &link : parts_->links)
+        if (!is_attached(link))
+            lost.push_back(link.filename().string());
+    return lost;
 }
 bool Gate::adopted() const {
     return parts_->adopted;

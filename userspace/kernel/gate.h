@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace penstock::kernel {
 
@@ -36,6 +37,8 @@ class Gate {
     const Maps &maps() const;
     const Features &features() const;
     Result<EventRing> open_events() const;
+    // Links that were pinned by open() and are gone or cut since: what they enforced is off.
+    std::vector<std::string> lost_links() const;
     bool adopted() const;          // the maps were there before
     std::uint64_t root_id() const; // cgroup id of the gate root
     std::uint32_t root_level() const;
