@@ -1,33 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/daemon/flags.h"
 
+#include "userspace/daemon/files.h"
+
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
 #include <iostream>
-#include <sstream>
 
 namespace penstock::daemon {
 namespace {
 
 constexpr const char *default_config = "/etc/penstock/penstock.yaml";
+constexpr std::size_t largest_config = 1024 * 1024;
 
 // The text of the file; nothing if it is absent and nobody asked for it.
 std::optional<std::string> read_config(const std::string &file, bool asked_for, ConfigFaults &faults) {
-    std::ifstream stream(file, std::ios::binary);
-    std::ostringstream text;
-    if (stream && (text << stream.rdbuf() || stream.peek() == std::ifstream::traits_type::eof()))
-        return text.str();
-    if (asked_for || errno != ENOENT)
-        faults.faults.push_back("penstockd: read " + file + ": " + std::strerror(errno));
+    auto text = read_file(file, largest_config);
+    if (text)
+        return std::move(*text);
+    if (asked_for || text.error().code != ENOENT)
+        faults.faults.push_back("penstockd: " + text.error().message);
     return std::nullopt;
+}
+
+// What comes from a file or a flag must not steer the terminal.
+std::string escaped(const std::string &text) {
+    std::string out;
+    for (const char c : text) {
+        const auto octet = static_cast<unsigned char>(c);
+        if (octet < 0x20 || octet >= 0x7f) {
+            char code[8];
+            std::snprintf(code, sizeof code, "\\x%02x", static_cast<unsigned>(octet));
+            out += code;
+        } else {
+            out += c;
+        }
+    }
+    return out;
 }
 
 int refuse(const ConfigFaults &faults) {
     for (const auto &fault : faults.faults)
-        std::fprintf(stderr, "%s\n", fault.c_str());
+        std::fprintf(stderr, "%s\n", escaped(fault).c_str());
     return 2;
 }
 
@@ -56,7 +71,7 @@ CommandLineResult read_command_line(int argc, const char *const *argv) {
         std::cout << "penstockd " << PENSTOCK_VERSION << '\n';
         return {};
     } catch (const CLI::ParseError &error) { // CLI11 reports bad flags in no other way
-        std::fprintf(stderr, "penstockd: %s (see penstockd --help)\n", error.what());
+        std::fprintf(stderr, "penstockd: %s (see penstockd --help)\n", escaped(error.what()).c_str());
         return {std::nullopt, 2};
     }
     for (const auto &setting : settings())

@@ -3,6 +3,8 @@
 #include "userspace/daemon/flags.h"
 
 #include <catch2/catch.hpp>
+#include <cstdio>
+#include <unistd.h>
 
 using namespace penstock;
 using namespace penstock::daemon;
@@ -49,6 +51,39 @@ TEST_CASE("bad flags and settings end with 2") {
         CHECK_FALSE(result.command_line);
         CHECK(result.exit_code == 2);
     }
+}
+
+TEST_CASE("a settings file that was named must be a regular file that can be read") {
+    const TempDirectory directory;
+    for (const std::string &file :
+         {directory.path, directory.path + "/missing", std::string("/dev/zero"), std::string("/dev/null")}) {
+        INFO(file);
+        const auto result = read({"--config", file.c_str(), "--check-config"});
+        CHECK_FALSE(result.command_line);
+        CHECK(result.exit_code == 2);
+    }
+    CHECK(read({"--config", directory.write("empty.yaml", "").c_str(), "--check-config"}).command_line);
+}
+
+TEST_CASE("a fault of the settings cannot steer the terminal") {
+    const TempDirectory directory;
+    const auto file = directory.write("c.yaml", "\"\\e[2Jkey\": 1\n");
+    std::FILE *shown = std::tmpfile();
+    REQUIRE(shown);
+    const int kept = ::dup(STDERR_FILENO);
+    ::dup2(::fileno(shown), STDERR_FILENO);
+    const auto result = read({"--config", file.c_str()});
+    const auto flag = read({"--bad\x1b[2J"});
+    ::dup2(kept, STDERR_FILENO);
+    ::close(kept);
+    std::rewind(shown);
+    std::string text(4096, '\0');
+    text.resize(std::fread(text.data(), 1, text.size(), shown));
+    std::fclose(shown);
+    CHECK(result.exit_code == 2);
+    CHECK(flag.exit_code == 2);
+    CHECK(text.find("\\x1b[2Jkey") != std::string::npos);
+    CHECK(text.find('\x1b') == std::string::npos);
 }
 
 TEST_CASE("what to do instead of running") {
