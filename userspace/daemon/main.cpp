@@ -3,6 +3,7 @@
 #include "userspace/daemon/daemon.h"
 #include "userspace/daemon/flags.h"
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 
@@ -29,6 +30,8 @@ int main(int argc, char **argv) {
             std::puts(removed->empty() ? "nothing was enforced" : "enforcement is off");
             return 0;
         }
+        // Whoever read the log may be gone: then lines are lost, not the daemon.
+        std::signal(SIGPIPE, SIG_IGN);
         const Log log(config.log_level, config.log_format);
         if (const auto run = daemon::run_daemon(config, log); !run) {
             log.error("penstockd cannot run", {{"error", run.error().message}});
