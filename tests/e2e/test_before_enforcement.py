@@ -48,6 +48,7 @@ def prepare(container) -> None:
         ok(container.probe("hold", key=f"lent{family}", family=family, type=UDP, options=[option], address=lent, port=9000))
         ok(container.probe("hold", key=f"mine{family}", family=family, type=UDP, port=5550 + family))
         ok(container.probe("hold", key=f"raw{family}", family=family, type=RAW, protocol=255))  # with a header of its own
+    ok(container.probe("hold", key="resolver", family=V4, type=UDP, options=[LENT[V4][0]], address=ODD, port=5556))
     ok(container.probe("hold", key="rawtcp", family=V4, type=RAW, protocol=6))
 
 
@@ -105,6 +106,19 @@ def test_a_lent_address_gets_no_right_to_be_answered(world, watch, how, family):
     seen.counted(direction="egress", verdict="deny", reason="no-rule")
     fence(container)
     assert not container.arrived(contains=mark)
+
+
+@PREPARED
+def test_the_resolvers_address_as_source_is_denied(world, watch, how):
+    """Even to where a rule would let it go."""
+    mark = secrets.token_hex(16)
+    with watch(world[how]) as seen:
+        got = world[how].probe("held_send", key="resolver", payload=mark, address="198.51.100.50", port=9000)
+        assert got["error"] == "EPERM", got
+    seen.counted(direction="egress", verdict="deny", reason="source-address")
+    seen.reported(kind="denied", hook="egress", reason="source-address")
+    fence(world[how])
+    assert not world[how].arrived(contains=mark)
 
 
 def tcp(source: str, destination: str, flags: int, payload: bytes) -> bytes:

@@ -79,9 +79,13 @@ def octets(container) -> int:
     return container.probe("stream_status", key="long")["octets"]
 
 
-def flows(container) -> None:
+def flows(container, watch) -> None:
+    """It grows, and its acknowledgements leave: octets alone would come until the sender's window is full."""
     start = octets(container)
-    until(lambda: octets(container) > start + 20_000, 10, "the download flows")
+    with watch(container) as seen:
+        until(lambda: octets(container) > start + 20_000, 10, "the download flows")
+        until(lambda: seen.grown(direction="egress", verdict="allow", reason="learned", rule="quic") >= 10, 10, "it is acknowledged")
+    assert seen.grown(verdict="deny") == 0
 
 
 def test_a_download_outlives_its_name(lab, container, watch):
@@ -91,9 +95,9 @@ def test_a_download_outlives_its_name(lab, container, watch):
     with watch(container) as seen:
         expired(container, "connect", address, 80)
     assert seen.grown(direction="egress", verdict="deny", reason="no-rule") >= 1
-    flows(container)
+    flows(container, watch)
     change(lab, container, '"*.odd.test", more.test')
-    flows(container)
+    flows(container, watch)
     change(lab, container, "more.test")
     before, got = Counters(lab.daemon, container.path), octets(container)
     # Its acknowledgements are denied: the sender's window fills, which is within a few hundred kilobytes.

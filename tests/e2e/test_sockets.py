@@ -61,6 +61,36 @@ def test_other_options_are_nobodys_business(container, watch):
     assert seen.grown(verdict="deny") == 0
 
 
+def test_ip_options_are_denied_by_reason(container, watch):
+    """Also to where a rule would let them go."""
+    no_ops = [0, 4, "01010101"]  # IP_OPTIONS
+    assert container.probe("hold", key="options", family=V4, type=UDP, options=[no_ops])["error"] is None
+    assert container.probe("held_connect", key="options", address="198.51.100.50", port=9000)["error"] is None
+    mark = secrets.token_hex(16)
+    with watch(container) as seen:
+        assert container.probe("held_send", key="options", payload=mark)["error"] == "EPERM"
+    seen.counted(direction="egress", verdict="deny", reason="ip-options")
+    fence(container)
+    assert not container.arrived(contains=mark)
+
+
+@pytest.mark.parametrize("how, op, options", [("connected", "held_send", []), ("gso", "held_send", [[17, 103, 8]]),
+                                              ("sendfile", "held_sendfile", [])])
+@pytest.mark.parametrize("family, address", [(V4, "198.51.100.61"), (V6, "2001:db8:80::3d")], ids=["v4", "v6"])
+def test_however_a_datagram_is_sent(container, watch, family, address, how, op, options):
+    """A UDP connect() is nobody's business; what is then sent has no address for the early hooks to see."""
+    container.probe("hold", key=how, family=family, type=UDP, options=options)
+    assert container.probe("held_connect", key=how, address=address, port=9000)["error"] is None
+    mark = secrets.token_hex(16)
+    with watch(container) as seen:
+        got = container.probe(op, key=how, payload=mark)
+        assert got["error"] == "EPERM", got
+    seen.counted(direction="egress", verdict="deny", reason="no-rule")
+    seen.reported(kind="denied", hook="egress", reason="no-rule", remote=address)
+    fence(container)
+    assert not container.arrived(contains=mark[:16])
+
+
 OPEN = pytest.mark.parametrize("family, allowed, denied", [(V4, "198.51.100.60", "198.51.100.61"), (V6, "2001:db8:80::3c", "2001:db8:80::3d")],
                                ids=["v4", "v6"])
 
@@ -112,6 +142,7 @@ def test_an_allowed_socket_that_is_connected_elsewhere_from_outside(lab, contain
         assert not container.arrived(destination=denied)
         assert not select.select([], [taken], [], 0)[1], "no answer came"
     seen.reported(kind="denied", hook="egress", reason="no-rule", remote=denied)
+    container.probe("held_close", key="web")  # else its SYN is sent again
 
 
 def test_tcp_from_port_53_over_lo_is_denied(container, watch):

@@ -7,6 +7,7 @@ import array
 import ctypes
 import os
 import socket
+import tempfile
 
 import dns
 from clock import Clock, name_of
@@ -25,15 +26,15 @@ class Held:
         self.sockets: dict[str, socket.socket] = {}
 
     def operations(self) -> dict:
-        return {f.__name__: f for f in (self.hold, self.held_option, self.held_connect, self.held_disconnect, self.held_send,
+        return {f.__name__: f for f in (self.hold, self.held_option, self.held_connect, self.held_disconnect, self.held_send, self.held_sendfile,
                                         self.held_receive, self.held_pass, self.held_close, self.answer_myself)}
 
     def hold(self, key: str, family: int, type: int, protocol: int = 0, options: list = (), address: str = "", port: int = 0) -> dict:
-        """Makes it, sets the options [level, name, value], binds it where an address or port is given."""
+        """Makes it, sets the options [level, name, value or hex], binds it where an address or port is given."""
         self.sockets[key] = sock = socket.socket(family, type, protocol)
         sock.settimeout(2)
         for level, name, value in options:
-            sock.setsockopt(level, name, value)
+            sock.setsockopt(level, name, bytes.fromhex(value) if isinstance(value, str) else value)
         if address or port:
             sock.bind((address, port))
         return {"error": None}
@@ -62,6 +63,16 @@ class Held:
             return {"error": None, "us": clock.us()}
         except OSError as error:
             return {"error": name_of(error), "us": clock.us()}
+
+    def held_sendfile(self, key: str, payload: str) -> dict:
+        """The octets go from a file to the connected socket without a copy (splice)."""
+        with tempfile.TemporaryFile() as file:
+            file.write(bytes.fromhex(payload))
+            file.flush()
+            try:
+                return {"error": None, "octets": os.sendfile(self.sockets[key].fileno(), file.fileno(), 0, len(payload) // 2)}
+            except OSError as error:
+                return {"error": name_of(error)}
 
     def held_receive(self, key: str) -> dict:
         data, peer = self.sockets[key].recvfrom(65535)

@@ -149,19 +149,6 @@ def send_on(type: int, protocol: int, address: str, port: int, payload: str = "5
         return {"error": name_of(error), "us": clock.us()}
 
 
-def spoof(source: str, source_port: int, address: str, port: int) -> dict:
-    """A datagram from an address that is not ours (IP_TRANSPARENT: CAP_NET_ADMIN in the namespace is enough)."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.setsockopt(socket.IPPROTO_IP, 19, 1)
-        sock.bind((source, source_port))
-        clock = Clock()
-        try:
-            sock.sendto(b"x", (address, port))
-            return {"error": None, "us": clock.us()}
-        except OSError as error:
-            return {"error": name_of(error), "us": clock.us()}
-
-
 def listen(port: int) -> dict:
     """An HTTP-less server: accepts, sends one line, closes. v4 and v6."""
     server = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
@@ -207,7 +194,7 @@ def batch(ops: list) -> dict:
     return {"error": None, "results": [call(dict(op)) for op in ops]}
 
 
-OPS = {f.__name__: f for f in (resolve, exchange, query, query_tcp, connect, http, udp, make_socket, send_on, spoof, listen,
+OPS = {f.__name__: f for f in (resolve, exchange, query, query_tcp, connect, http, udp, make_socket, send_on, listen,
                                unasked, race, batch)}
 
 
