@@ -197,6 +197,23 @@ void add_control(CLI::App &app, Choice &choice) {
     });
 }
 
+// Nothing was asked for: no command at all, or none of `policy`.
+bool missing_command(const CLI::App &app) {
+    const auto parsed = app.get_subcommands();
+    if (parsed.empty())
+        return true;
+    return parsed.front()->get_name() == "policy" && parsed.front()->get_subcommands().empty();
+}
+
+// Without this a mistyped command is answered by "a subcommand is required", which names no word of the user's.
+std::string complaint(const CLI::App &app, const CLI::ParseError &error) {
+    const bool no_command = dynamic_cast<const CLI::RequiredError *>(&error) != nullptr;
+    const auto rest = app.remaining(true);
+    if (!no_command || rest.empty() || !missing_command(app))
+        return error.what();
+    return (rest.front().starts_with('-') ? "unknown option '" : "unknown command '") + rest.front() + "'";
+}
+
 } // namespace
 
 int run(std::vector<std::string> arguments, std::ostream &out, std::ostream &err, const Terminal &terminal) {
@@ -219,7 +236,7 @@ int run(std::vector<std::string> arguments, std::ostream &out, std::ostream &err
     } catch (const CLI::ParseError &error) {
         if (error.get_exit_code() == 0) // --help, --version
             return app.exit(error, out, err);
-        err << "penstock: " << printable(error.what()) << " (see penstock --help)\n";
+        err << "penstock: " << printable(complaint(app, error)) << " (see penstock --help)\n";
         return exit_failed;
     }
     return choice.command(Session{Client(choice.api_socket), Output{out, err, choice.format, terminal}});

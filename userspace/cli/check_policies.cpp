@@ -56,7 +56,7 @@ bool warn_unenforced(const Output &output, const policy::Loaded &loaded, bool st
     return any;
 }
 
-void print_summary(const Output &output, const policy::Loaded &loaded, bool passed) {
+void print_summary(const Output &output, const policy::Loaded &loaded, bool passed, std::size_t unreadable) {
     for (const policy::Policy &policy : loaded.policies)
         output.out << printable(policy.name) << ": " << policy.allow.size() << " allow, "
                    << policy.deny.size() << " deny\n";
@@ -65,6 +65,8 @@ void print_summary(const Output &output, const policy::Loaded &loaded, bool pass
         errors += diagnostic.severity == policy::Diagnostic::Severity::error;
     if (passed)
         output.out << "ok\n";
+    else if (unreadable > 0)
+        output.out << unreadable << (unreadable == 1 ? " file" : " files") << " not read\n";
     else if (errors > 0)
         output.out << errors << (errors == 1 ? " error\n" : " errors\n");
     else
@@ -75,30 +77,32 @@ void print_summary(const Output &output, const policy::Loaded &loaded, bool pass
 
 int check_policies(const Output &output, const CheckOptions &options) {
     std::vector<policy::Source> sources;
-    bool unreadable = false;
+    std::size_t unreadable = 0;
     for (const std::string &argument : options.files) {
         const Result<std::vector<std::string>> files = policy_files(argument);
         if (!files) {
             fail(output, files.error().message, exit_no);
-            unreadable = true;
+            ++unreadable;
             continue;
         }
         for (const std::string &file : *files) {
             Result<policy::Source> source = read_policy_file(file);
-            if (source)
+            if (source) {
                 sources.push_back(std::move(*source));
-            else
-                fail(output, source.error().message, exit_no);
-            unreadable = unreadable || !source;
+                continue;
+            }
+            fail(output, source.error().message, exit_no);
+            ++unreadable;
         }
     }
     const policy::Loaded loaded = policy::load(sources);
     for (const policy::Diagnostic &diagnostic : loaded.diagnostics)
         output.err << printable(diagnostic.text()) << "\n";
     const bool skips = warn_unenforced(output, loaded, options.strict);
-    const bool passed = !unreadable && !policy::has_errors(loaded.diagnostics) && !(options.strict && skips);
+    const bool passed =
+        unreadable == 0 && !policy::has_errors(loaded.diagnostics) && !(options.strict && skips);
     if (output.format == Format::table)
-        print_summary(output, loaded, passed);
+        print_summary(output, loaded, passed, unreadable);
     else
         print_value(output, report(loaded, passed));
     return passed ? exit_ok : exit_no;

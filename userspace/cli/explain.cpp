@@ -21,7 +21,7 @@ void print_judgement(const Output &output, const std::string &subject, const jso
                << printable(text_at(judgement, "reason")) << ")";
     if (!rule.empty())
         output.out << ", rule " << printable(text_at(judgement, "policy") + "/" + rule);
-    if (!match.empty())
+    if (!rule.empty() && !match.empty()) // without a rule nothing matched: it is the name itself
         output.out << ", by " << printable(match);
     output.out << "\n";
     int step = 0;

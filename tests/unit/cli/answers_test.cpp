@@ -69,6 +69,16 @@ TEST_CASE("explain asks with encoded values, prints the gates, and its exit code
     CHECK(contains(run.out, "tcp/443 to 192.0.2.7: " + verdict + " (learned)"));
 }
 
+TEST_CASE("explain names no match where no rule matched") {
+    const auto [run, asked] = exchange(
+        {.body = R"({"container": "/p/web", "policies": ["agents"], "mode": "enforce", "domain": "evil.test",
+        "verdict": "deny", "query": {"verdict": "deny", "reason": "name-not-allowed", "policy": "", "rule": "",
+        "match": "evil.test", "path": []}, "flows": []})"},
+        {"explain", "-c", "web", "--domain", "evil.test"});
+    CHECK(run.code == 1);
+    CHECK(contains(run.out, "query for evil.test: deny (name-not-allowed)\n"));
+}
+
 TEST_CASE("a refused reload is exit 1, with every diagnostic on stderr") {
     const auto [run, asked] = exchange({.status = 422, .body = refusal}, {"reload"});
     CHECK(run.code == 1);

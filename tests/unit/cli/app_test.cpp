@@ -31,6 +31,9 @@ TEST_CASE("an error of the command line is one line that says what was expected"
           "penstock: --output: expected table, json or yaml, not 'xml' (see penstock --help)\n");
     CHECK(run_cli({"explain", "-c", "web"}).err ==
           "penstock: --domain or --ip is required (see penstock --help)\n");
+    CHECK(run_cli({"bogus"}).err == "penstock: unknown command 'bogus' (see penstock --help)\n");
+    CHECK(run_cli({"policy", "bogus"}).err == "penstock: unknown command 'bogus' (see penstock --help)\n");
+    CHECK(run_cli({"--bogus"}).err == "penstock: unknown option '--bogus' (see penstock --help)\n");
     CHECK(run_cli({"evil\x1b[2J"}).err.find('\x1b') == std::string::npos);
 }
 

@@ -82,4 +82,6 @@ TEST_CASE("a directory stands for the policy files in it and what can't be read 
     const auto missing = run_cli({"policy", "check", directory.path() + "/absent.yaml"});
     CHECK(missing.code == 1);
     CHECK(contains(missing.err, "No such file or directory"));
+    CHECK(missing.out == "1 file not read\n");
+    CHECK(run_cli({"policy", "check", "/dev/zero"}).out == "1 file not read\n");
 }
