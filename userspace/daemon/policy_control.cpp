@@ -113,7 +113,8 @@ void PolicyControl::report(const ChangeOutcome &outcome) const {
     }
     for (const auto &sentence : enforcer_.warnings())
         log_.warning(sentence);
-    log_.info("policies in force", {{"policies", std::to_string(outcome.policies.size())},
+    const auto in_force = enforcer_.policies(); // the outcome names only those that changed
+    log_.info("policies in force", {{"policies", std::to_string(in_force ? in_force->policies.size() : 0)},
                                     {"containers", std::to_string(enforcer_.containers().size())},
                                     {"generation", std::to_string(enforcer_.generation())}});
 }
