@@ -13,6 +13,16 @@ namespace asio = boost::asio;
 namespace json = boost::json;
 namespace {
 
+constexpr unsigned most_checks = 4; // one is judged, the others wait
+
+struct Counted {
+    explicit Counted(unsigned &counter) : count(counter) { ++count; }
+    ~Counted() { --count; }
+    Counted(const Counted &) = delete;
+    Counted &operator=(const Counted &) = delete;
+    unsigned &count;
+};
+
 // The text in the body; none if its Content-Type is no policy format.
 std::optional<policy::Source> source_of(const ApiRequest &request) {
     policy::Source source;
@@ -119,11 +129,19 @@ asio::awaitable<ApiAnswer> ApiRouter::post(const ApiRequest &request) {
         const auto outcome = co_await context_.control.apply(*source);
         co_return change_answer(outcome, context_.enforcer.generation(), false);
     }
+    if (checks_waiting_ >= most_checks)
+        co_return error_answer(503, "too many policies wait to be checked");
+    const Counted counted(checks_waiting_);
+    const auto turn = co_await check_turn_.take();
+    co_return co_await judge(request, *source);
+}
+
+asio::awaitable<ApiAnswer> ApiRouter::judge(const ApiRequest &request, const policy::Source &source) {
     auto load = [&] {
-        const std::vector<policy::Source> one(1, *source);
+        const std::vector<policy::Source> one(1, source);
         return policy::load(one);
     };
-    const auto loaded = co_await on_pool(context_.pool, load);
+    const auto loaded = co_await on_pool(context_.checks, load);
     if (request.path[2] == "check")
         co_return check_answer(loaded);
     if (policy::has_errors(loaded.diagnostics)) {

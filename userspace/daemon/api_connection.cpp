@@ -23,6 +23,10 @@ namespace {
 constexpr std::uint32_t header_limit = 16 * 1024;
 constexpr std::uint64_t body_limit = 64 * 1024;
 constexpr std::uint64_t policy_limit = 64 * 1024 * 1024;
+constexpr std::uint64_t reader_policy_limit = 1024 * 1024; // of a peer that may not change policies
+constexpr unsigned most_connections = 64;
+constexpr unsigned kept_for_changers = 8; // so that readers cannot lock root out
+constexpr unsigned most_metrics_connections = 16;
 constexpr unsigned most_large_bodies = 2; // so that clients cannot make us hold gigabytes
 constexpr auto patience = std::chrono::seconds(30);
 constexpr std::size_t stream_batch = 64 * 1024;
@@ -38,13 +42,13 @@ bool peer_may_change(int descriptor) {
 // Counts one connection for as long as it lives, and lets the server close it.
 class Registration {
   public:
-    Registration(std::shared_ptr<ApiShared> shared, std::function<void()> close)
-        : shared_(std::move(shared)) {
-        ++shared_->connections;
+    Registration(std::shared_ptr<ApiShared> shared, unsigned &count, std::function<void()> close)
+        : shared_(std::move(shared)), count_(count) {
+        ++count_;
         shared_->open[this] = std::move(close);
     }
     ~Registration() {
-        --shared_->connections;
+        --count_;
         shared_->open.erase(this);
     }
     Registration(const Registration &) = delete;
@@ -52,6 +56,7 @@ class Registration {
 
   private:
     std::shared_ptr<ApiShared> shared_;
+    unsigned &count_;
 };
 
 struct LargeBody { // holds one of the few places for large bodies
@@ -68,10 +73,14 @@ template <typename Protocol> class Connection {
   public:
     Connection(typename Protocol::socket socket, std::shared_ptr<ApiShared> shared, bool metrics_only)
         : stream_(std::move(socket)), shared_(std::move(shared)), metrics_only_(metrics_only),
-          registration_(shared_, [this] { close(); }) {}
+          registration_(shared_, metrics_only ? shared_->metrics_connections : shared_->connections,
+                        [this] { close(); }) {
+        if constexpr (std::is_same_v<Protocol, asio::local::stream_protocol>)
+            may_change_ = peer_may_change(stream_.socket().native_handle());
+    }
 
-    asio::awaitable<void> run(bool busy) {
-        if (busy) {
+    asio::awaitable<void> run() {
+        if (too_many()) {
             co_await send(error_answer(503, "too many clients"), false);
             co_return;
         }
@@ -84,6 +93,13 @@ template <typename Protocol> class Connection {
 
   private:
     using Parser = http::request_parser<http::string_body>;
+
+    // This connection is counted already.
+    bool too_many() const {
+        if (metrics_only_)
+            return shared_->metrics_connections > most_metrics_connections;
+        return shared_->connections > most_connections + (may_change_ ? kept_for_changers : 0);
+    }
 
     void close() {
         boost::system::error_code ignored;
@@ -112,8 +128,7 @@ template <typename Protocol> class Connection {
         ApiRequest request;
         request.method = std::string(parser.get().method_string());
         request.metrics_only = metrics_only_;
-        if constexpr (std::is_same_v<Protocol, asio::local::stream_protocol>)
-            request.may_change = peer_may_change(stream_.socket().native_handle());
+        request.may_change = may_change_;
         const auto target = parser.get().target();
         if (const auto fault = parse_target({target.data(), target.size()}, request))
             co_return co_await send(error_answer(400, *fault), false);
@@ -144,14 +159,21 @@ template <typename Protocol> class Connection {
             co_await send(error_answer(413, "the body is over 64 KiB"), false);
             co_return false;
         }
-        if (policy_text && length > body_limit) {
+        const std::uint64_t policy_most = may_change_ ? policy_limit : reader_policy_limit;
+        if (policy_text && parser.content_length() && length > policy_most) {
+            co_await send(
+                error_answer(413, "the body is over 1 MiB, the most that is judged for others than root"),
+                false);
+            co_return false;
+        }
+        if (policy_text && may_change_ && length > body_limit) {
             if (shared_->large_bodies >= most_large_bodies) {
                 co_await send(error_answer(503, "too many clients send large policies"), false);
                 co_return false;
             }
             large.emplace(shared_);
         }
-        parser.body_limit(policy_text ? policy_limit : body_limit);
+        parser.body_limit(policy_text ? policy_most : body_limit);
         boost::system::error_code error;
         if (beast::iequals(parser.get()[http::field::expect], "100-continue"))
             co_await asio::async_write(stream_,
@@ -244,7 +266,7 @@ template <typename Protocol> class Connection {
 
     beast::basic_stream<Protocol> stream_;
     std::shared_ptr<ApiShared> shared_;
-    bool metrics_only_;
+    bool metrics_only_, may_change_ = false;
     beast::flat_buffer buffer_;
     Registration registration_;
 };
@@ -252,15 +274,15 @@ template <typename Protocol> class Connection {
 } // namespace
 
 asio::awaitable<void> serve_connection(asio::local::stream_protocol::socket socket,
-                                       std::shared_ptr<ApiShared> shared, bool metrics_only, bool busy) {
+                                       std::shared_ptr<ApiShared> shared, bool metrics_only) {
     Connection<asio::local::stream_protocol> connection(std::move(socket), std::move(shared), metrics_only);
-    co_await connection.run(busy);
+    co_await connection.run();
 }
 
 asio::awaitable<void> serve_connection(asio::ip::tcp::socket socket, std::shared_ptr<ApiShared> shared,
-                                       bool metrics_only, bool busy) {
+                                       bool metrics_only) {
     Connection<asio::ip::tcp> connection(std::move(socket), std::move(shared), metrics_only);
-    co_await connection.run(busy);
+    co_await connection.run();
 }
 
 } // namespace penstock::daemon

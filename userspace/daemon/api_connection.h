@@ -30,15 +30,15 @@ struct ApiShared {
     ApiServer::Handler handler;
     boost::asio::steady_timer events_added; // cancelled to wake all that wait on it
     std::map<const void *, std::function<void()>> open;
-    unsigned connections = 0;
-    unsigned large_bodies = 0; // being read now
+    unsigned connections = 0;         // on the unix socket
+    unsigned metrics_connections = 0; // over TCP: whoever reaches the address must not lock root out
+    unsigned large_bodies = 0;        // of those who may change policies, being read now
     bool stopping = false;
 };
 
-// `busy`: answer 503 and close.
 boost::asio::awaitable<void> serve_connection(boost::asio::local::stream_protocol::socket,
-                                              std::shared_ptr<ApiShared>, bool metrics_only, bool busy);
+                                              std::shared_ptr<ApiShared>, bool metrics_only);
 boost::asio::awaitable<void> serve_connection(boost::asio::ip::tcp::socket, std::shared_ptr<ApiShared>,
-                                              bool metrics_only, bool busy);
+                                              bool metrics_only);
 
 } // namespace penstock::daemon

@@ -14,8 +14,10 @@
 
 namespace penstock::daemon {
 
-struct ApiContext { // borrowed: lives as long as the daemon
-    boost::asio::thread_pool &pool;
+struct ApiContext {                 // borrowed: lives as long as the daemon
+    boost::asio::thread_pool &pool; // of enforcement
+    boost::asio::thread_pool
+        &checks; // judges texts that change nothing, so that these never hold up enforcement
     Enforcer &enforcer;
     Meter &meter;
     PolicyControl &control;
@@ -30,13 +32,15 @@ struct ApiContext { // borrowed: lives as long as the daemon
 
 class ApiRouter {
   public:
-    explicit ApiRouter(const ApiContext &context) : context_(context) {}
+    ApiRouter(boost::asio::io_context &io, const ApiContext &context)
+        : context_(context), check_turn_(io.get_executor()) {}
 
     boost::asio::awaitable<ApiAnswer> answer(ApiRequest);
 
   private:
     boost::asio::awaitable<ApiAnswer> get(const ApiRequest &);
     boost::asio::awaitable<ApiAnswer> post(const ApiRequest &);
+    boost::asio::awaitable<ApiAnswer> judge(const ApiRequest &, const policy::Source &);
     boost::asio::awaitable<ApiAnswer> status();
     boost::asio::awaitable<ApiAnswer> features();
     boost::asio::awaitable<ApiAnswer> metrics();
@@ -49,6 +53,8 @@ class ApiRouter {
     ApiAnswer events(const ApiRequest &) const;
 
     const ApiContext &context_;
+    Turn check_turn_;
+    unsigned checks_waiting_ = 0; // or under way
 };
 
 } // namespace penstock::daemon

@@ -25,8 +25,6 @@ namespace penstock::daemon {
 namespace asio = boost::asio;
 namespace {
 
-constexpr unsigned most_connections = 64;
-
 // True if somebody accepts connections on the socket.
 bool is_alive(const std::string &path) {
     const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -78,8 +76,7 @@ class ApiServer::Impl : public std::enable_shared_from_this<ApiServer::Impl> {
                 co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
                 continue;
             }
-            const bool busy = self->shared_->connections >= most_connections;
-            asio::co_spawn(self->io_, serve_connection(std::move(socket), self->shared_, metrics_only, busy),
+            asio::co_spawn(self->io_, serve_connection(std::move(socket), self->shared_, metrics_only),
                            asio::detached);
         }
     }

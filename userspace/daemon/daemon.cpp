@@ -35,10 +35,10 @@ constexpr auto shutdown_patience = std::chrono::seconds(10);
 
 class Daemon {
   public:
-    Daemon(asio::io_context &io, asio::thread_pool &pool, const Config &config, const Log &log,
-           kernel::Gate gate, kernel::EventRing ring, CgroupPaths paths)
-        : io_(io), pool_(pool), log_(log), config_(config), gate_(std::move(gate)), ring_(std::move(ring)),
-          paths_(std::move(paths)), events_(events_kept) {}
+    Daemon(asio::io_context &io, asio::thread_pool &pool, asio::thread_pool &checks, const Config &config,
+           const Log &log, kernel::Gate gate, kernel::EventRing ring, CgroupPaths paths)
+        : io_(io), pool_(pool), checks_(checks), log_(log), config_(config), gate_(std::move(gate)),
+          ring_(std::move(ring)), paths_(std::move(paths)), events_(events_kept) {}
 
     Result<void> start(PolicyStore store) {
         EnforcerOptions options{paths_.mount, paths_.gate_root, paths_.birth};
@@ -57,11 +57,11 @@ class Daemon {
         control_ = std::make_unique<PolicyControl>(io_, pool_, *enforcer_, std::move(store),
                                                    config_.resolv_conf, log_);
         context_ = std::unique_ptr<ApiContext>(new ApiContext{
-            pool_, *enforcer_, *meter_, *control_, events_, paths_.gate_directory, config_.bpffs,
+            pool_, checks_, *enforcer_, *meter_, *control_, events_, paths_.gate_directory, config_.bpffs,
             gate_.root_id(), std::chrono::system_clock::now(), absent_strict_roots(paths_), "", false});
         for (const auto &sentence : context_->absent_roots)
             log_.warning(sentence);
-        router_ = std::make_unique<ApiRouter>(*context_);
+        router_ = std::make_unique<ApiRouter>(io_, *context_);
         server_ = std::make_unique<ApiServer>(
             io_, log_, events_, [this](ApiRequest request) { return router_->answer(std::move(request)); });
         if (auto listening = server_->listen_unix(config_.api_socket); !listening)
@@ -225,7 +225,7 @@ class Daemon {
     }
 
     asio::io_context &io_;
-    asio::thread_pool &pool_;
+    asio::thread_pool &pool_, &checks_;
     const Log &log_;
     const Config &config_;
     kernel::Gate gate_;
@@ -277,11 +277,12 @@ Result<void> run_daemon(const Config &config, const Log &log) {
                         {{"feature", feature.name}, {"detail", feature.detail}, {"loses", feature.loses}});
 
     asio::io_context io(1);
-    asio::thread_pool pool(1);
-    Daemon daemon(io, pool, config, log, std::move(*gate), std::move(*ring), std::move(*paths));
+    asio::thread_pool pool(1), checks(1);
+    Daemon daemon(io, pool, checks, config, log, std::move(*gate), std::move(*ring), std::move(*paths));
     if (auto started = daemon.start(std::move(store)); !started)
         return started;
     io.run();
+    checks.join();
     pool.join(); // before the parts its work uses
     return {};
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // penstockd: puts the parts together and keeps them going. One io_context on one thread owns all state; a pool of one thread
-// runs what blocks. Nothing the kernel enforces depends on this process.
+// runs what blocks, and another judges texts that change nothing. Nothing the kernel enforces depends on this process.
 #pragma once
 
 #include "userspace/base/log.h"

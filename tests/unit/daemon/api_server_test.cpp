@@ -4,11 +4,14 @@
 #include "userspace/base/unique_fd.h"
 #include "userspace/daemon/api_server.h"
 
+#include <boost/asio/use_future.hpp>
 #include <catch2/catch.hpp>
 #include <cstring>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <thread>
 
@@ -49,6 +52,10 @@ struct Server {
         thread.join();
     }
     std::string path() const { return directory.path + "/api.sock"; }
+
+    template <typename Work> auto on_loop(Work work) {
+        return asio::post(io, asio::use_future(std::move(work))).get();
+    }
 
     void add_event(std::uint8_t verdict) {
         asio::post(io, [this, verdict] {
@@ -168,10 +175,63 @@ TEST_CASE("a handler that throws costs one request, not the server") {
     CHECK(ask(server, "GET /fine HTTP/1.1\r\n\r\n").find("GET fine 0") != std::string::npos);
 }
 
-TEST_CASE("the 65th client at one time is told so") {
+TEST_CASE("a peer that may not change policies gets a policy of 1 MiB judged, not more") {
+    const Server server;
+    if (::geteuid() != 0) {
+        WARN("needs root to be somebody else for a moment");
+        return;
+    }
+    ::chmod(server.directory.path.c_str(), 0755);
+    ::chmod(server.path().c_str(), 0666);
+    const auto post = [&](std::size_t length) {
+        return ask(server, "POST /v1/policies/check HTTP/1.1\r\nContent-Length: " + std::to_string(length) +
+                               "\r\n\r\n" + std::string(length, 'x'));
+    };
+    constexpr std::size_t most = 1 << 20;
+    std::string fits, over, chunked;
+    std::thread other([&] {
+        ::syscall(SYS_setresuid, -1, 65534, -1); // of this thread only
+        fits = post(most);
+        over = post(most + 1);
+        std::string body = "POST /v1/policies/check HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for (int i = 0; i < 17; ++i)
+            body += "10000\r\n" + std::string(65536, 'x') + "\r\n";
+        chunked = ask(server, body + "0\r\n\r\n");
+    });
+    other.join();
+    CHECK(fits.find("POST v1 1048576") != std::string::npos);
+    CHECK(over.find("HTTP/1.1 413 ") == 0);
+    CHECK(over.find("1 MiB") != std::string::npos);
+    CHECK(chunked.find("HTTP/1.1 413 ") == 0);
+    CHECK(post(most + 1).find("POST v1 1048577") != std::string::npos);
+}
+
+TEST_CASE("clients over TCP have places of their own") {
+    Server server;
+    auto port = static_cast<std::uint16_t>(20000 + ::getpid() % 20000);
+    for (; port < 60000; ++port)
+        if (server.on_loop(
+                [&] { return server.server.listen_tcp("127.0.0.1:" + std::to_string(port)).has_value(); }))
+            break;
+    std::vector<UniqueFd> idle;
+    for (int i = 0; i < 70; ++i) {
+        idle.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_in name{};
+        name.sin_family = AF_INET;
+        name.sin_port = htons(port);
+        name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        REQUIRE(::connect(idle.back().get(), reinterpret_cast<const sockaddr *>(&name), sizeof name) == 0);
+    }
+    char answer[64] = {};
+    REQUIRE(::recv(idle.back().get(), answer, sizeof answer - 1, 0) > 0);
+    CHECK(std::string(answer).find("HTTP/1.1 503 ") == 0);
+    CHECK(ask(server, "GET /a HTTP/1.1\r\n\r\n").find("GET a 0") != std::string::npos);
+}
+
+TEST_CASE("the client over 64 at one time is told so, unless it may change policies") {
     const Server server;
     std::vector<Client> clients;
-    for (int i = 0; i < 64; ++i) {
+    for (int i = 0; i < 64 + 8; ++i) {
         clients.emplace_back(server.path());
         clients.back().send("GET /a HTTP/1.1\r\n\r\n");
         REQUIRE(clients.back().read("GET a 0").find("200 OK") != std::string::npos);
