@@ -255,13 +255,25 @@ std::vector<LearnedName> Generator::learned(const World &world) {
     return learned;
 }
 
+// To a resolver of the policy, to Docker's or to neither; on port 53 or, as after address translation, another.
+void Generator::make_dns(const World &world, Flow &flow) {
+    const auto &policy = world.policies[below(world.policies.size())];
+    if (chance(30))
+        flow.remote = *Address::parse("127.0.0.11");
+    else if (chance(60))
+        flow.remote =
+            policy.dns.resolvers ? policy.dns.resolvers->front() : world.environment.resolvers.front();
+    flow.protocol = chance(70) ? 6 : 17;
+    flow.port = chance(70) ? std::uint16_t{53} : port();
+}
+
 Flow Generator::flow(const World &world) {
     Flow flow;
     flow.remote = address_near(world);
     flow.protocol = protocols[below(protocols.size())];
     flow.port = flow.protocol == 6 || flow.protocol == 17 ? port() : std::uint16_t{0};
-    if (flow.port == 53)
-        flow.port = 54;
+    if (chance(6))
+        make_dns(world, flow);
     flow.learned = learned(world);
     return flow;
 }

@@ -28,6 +28,7 @@ class Generator {
     policy::Address address_near(const World &);
     policy::Cidr cidr();
     policy::PortRange port_range();
+    void make_dns(const World &, policy::Flow &);
     std::uint16_t port();
     policy::Rule rule(std::string name, bool allow);
     policy::Policy a_policy(std::string name);

@@ -111,6 +111,10 @@ struct United {
         return false;
     }
 
+    bool is_resolver(const Address &address) const {
+        return resolvers_any || std::find(resolvers.begin(), resolvers.end(), address) != resolvers.end();
+    }
+
     static bool holds_address(const Rule &rule, const Address &address) {
         return std::any_of(rule.cidrs.begin(), rule.cidrs.end(),
                            [&](const Cidr &c) { return holds(c, address); });
@@ -187,10 +191,19 @@ std::optional<Address> reversed_by_trial(const std::string &name) {
     return nibbles ? Address::parse(text) : std::nullopt;
 }
 
+// 127.0.0.11 is Docker's resolver, on whatever port the host's address translation has put it.
+bool is_dns(const Flow &flow) {
+    return (flow.protocol == 6 || flow.protocol == 17) &&
+           (flow.port == 53 || flow.remote == *Address::parse("127.0.0.11"));
+}
+
 } // namespace
 
 Answer judge(const World &world, const Flow &flow) {
     const United united(world);
+    if (is_dns(flow))
+        return united.is_resolver(flow.remote) ? united.make(abi::PS_ALLOW, abi::PS_R_DNS_SESSION)
+                                               : united.make(abi::PS_DENY, abi::PS_R_RESOLVER);
     if (flow.remote.is_loopback())
         return united.loopback ? united.make(abi::PS_ALLOW, abi::PS_R_LOOPBACK)
                                : united.make(abi::PS_DENY, abi::PS_R_LOOPBACK_DENIED);
@@ -216,9 +229,7 @@ Answer judge(const World &world, const Flow &flow) {
 
 Answer judge(const World &world, const Question &question) {
     const United united(world);
-    const auto &resolvers = united.resolvers;
-    if (!united.resolvers_any &&
-        std::find(resolvers.begin(), resolvers.end(), question.resolver) == resolvers.end())
+    if (!united.is_resolver(question.resolver))
         return united.make(abi::PS_DENY, abi::PS_R_RESOLVER);
     const auto by_name =
         whole(united, [&](const Rule &rule) { return united.holds_name(rule, question.name); });

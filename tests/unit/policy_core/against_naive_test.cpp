@@ -53,7 +53,8 @@ TEST_CASE("compiled policies judge as the model says") {
     for (const int reason :
          {abi::PS_R_CIDR, abi::PS_R_LEARNED, abi::PS_R_DNS_QUERY, abi::PS_R_LOOPBACK, abi::PS_R_REVERSE_QUERY,
           abi::PS_R_NO_RULE, abi::PS_R_DENY_RULE, abi::PS_R_NAME_NOT_ALLOWED, abi::PS_R_NAME_DENIED,
-          abi::PS_R_RESOLVER, abi::PS_R_LOOPBACK_DENIED, abi::PS_R_REVERSE_NOT_ALLOWED, abi::PS_R_PROTOCOL})
+          abi::PS_R_RESOLVER, abi::PS_R_DNS_SESSION, abi::PS_R_LOOPBACK_DENIED, abi::PS_R_REVERSE_NOT_ALLOWED,
+          abi::PS_R_PROTOCOL})
         CHECK(seen[reason] > 500);
     int total = 0;
     for (const auto &[reason, count] : seen)
