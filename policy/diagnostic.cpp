@@ -9,7 +9,8 @@ std::string Diagnostic::text() const {
     std::string out = file;
     if (line > 0)
         out += ":" + std::to_string(line) + ":" + std::to_string(column);
-    out += severity == Severity::error ? ": error: " : ": warning: ";
+    out += out.empty() ? "" : ": "; // some are of no file: the kernel had no room
+    out += severity == Severity::error ? "error: " : "warning: ";
     if (!path.empty())
         out += path + ": ";
     return out + message;

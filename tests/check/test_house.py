@@ -43,6 +43,8 @@ def test_the_clean_tree_has_no_fault(tmp_path):
     ("policy/parse.cpp", "#include <bpf/bpf.h>"),
     ("policy/parse.cpp", "#include <boost/asio/io_context.hpp>"),
     ("policy/parse.cpp", "#include <chrono>"),
+    ("policy/parse.cpp", "#include <fcntl.h>"),
+    ("policy/parse.cpp", "#include <sys/stat.h>"),
     ("policy/parse.cpp", '#include "bpf/lib/maps.h"'),
     ("userspace/base/log.cpp", '#include "userspace/kernel/maps.h"'),
     ("userspace/kernel/pins.cpp", '#include "policy/model.h"'),

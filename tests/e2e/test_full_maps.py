@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Issue letter e, full maps: a container that fills its share loses its own oldest rows, is counted, and harms nobody else."""
 import json
+import socket
 import subprocess
 
 import pytest
@@ -15,7 +16,7 @@ metadata: {{name: {name}}}
 spec:
   select: [{{cgroup: {path}}}]
   dns: {{resolvers: [{resolver}], search: []}}
-  allow: [{{name: all, domains: ["*.odd.test"], ports: [tcp/80]}}]
+  allow: [{{name: all, domains: ["*.odd.test"], ports: [tcp/80, udp/9000]}}]
 """
 
 
@@ -123,6 +124,26 @@ def test_outstanding_queries_are_capped_per_container(lab, pair):
     learn(flooder, 103)
 
 
+def test_udp_conversations_are_capped_per_container(lab, pair):
+    flooder, victim = pair
+    cap, flood = 512, 700
+    theirs = learn(victim, 105)
+    victim.probe("hold", key="theirs", family=int(socket.AF_INET), type=int(socket.SOCK_DGRAM))
+    assert victim.probe("held_send", key="theirs", payload="51", address=theirs, port=9000)["error"] is None
+    assert victim.probe("held_receive", key="theirs")["from"] == theirs
+    got = flooder.probe("race", server=ODD, count=flood, first=50_000, port=0, deadline_s=120)
+    assert got["outcomes"] == {"None": flood}, got
+    before = Counters(lab.daemon, flooder.path)
+    ops = [{"op": "send_on", "type": int(socket.SOCK_DGRAM), "protocol": 0, "address": run(50_000 + n), "port": 9000} for n in range(flood)]
+    results = flooder.probe("batch", ops=ops, deadline_s=120)["results"]
+    assert [result["error"] for result in results] == [None] * flood
+    evicted = Counters(lab.daemon, flooder.path).of(reason="udp-peer-evicted") - before.of(reason="udp-peer-evicted")
+    assert flood - cap <= evicted <= flood, evicted
+    assert Counters(lab.daemon, victim.path).of(reason="udp-peer-evicted") == 0
+    assert victim.probe("held_send", key="theirs", payload="52", address=theirs, port=9000)["error"] is None
+    assert victim.probe("held_receive", key="theirs")["from"] == theirs
+
+
 def test_names_that_share_an_address_are_capped(lab, pair):
     flooder, _ = pair
     before = Counters(lab.daemon, flooder.path)
@@ -135,7 +156,7 @@ def test_names_that_share_an_address_are_capped(lab, pair):
 
 def test_a_policy_that_does_not_fit_is_refused_whole(lab, pair):
     """The names map holds 4 million entries: a policy whose search list multiplies beyond that leaves the old one in force."""
-    flooder, _ = pair
+    flooder, victim = pair
     names = ", ".join(f"n{n}.big.test" for n in range(100_000))
     suffixes = ", ".join(f"s{n}.test" for n in range(50))
     text = POLICY.format(name="flooder", path=flooder.path, resolver=ODD)
@@ -143,10 +164,13 @@ def test_a_policy_that_does_not_fit_is_refused_whole(lab, pair):
     files = {file.name: file.read_text() for file in lab.daemon.policies.iterdir()}
     lab.daemon.write({**files, "flooder.yaml": text})
     status, body = lab.daemon.request("POST", "/v1/reload", b"", timeout=300)
-    assert status in (422, 500), (status, body[:500])
-    assert flooder.probe("query", server=ODD, name="plain.odd.test")["error"] is None
-    assert flooder.probe("query", server=ODD, name="n1.big.test")["error"] == "EPERM"
+    assert status == 500 and b"map names is full" in body, (status, body[:500])
+    reload = lab.daemon.get("/v1/status")["last_reload"]
+    assert not reload["ok"] and "map names is full" in str(reload), reload
+    for container in (flooder, victim):
+        assert container.probe("query", server=ODD, name="plain.odd.test")["error"] is None
+        assert container.probe("query", server=ODD, name="n1.big.test")["error"] == "EPERM"
     lab.daemon.write(files)
     assert lab.daemon.request("POST", "/v1/reload", b"", timeout=120)[0] == 200
-    event = flooder.probe("query", server=ODD, name="plain.odd.test", type=dns.A)
-    assert event["error"] is None
+    assert lab.daemon.get("/v1/status")["last_reload"]["ok"]
+    assert flooder.probe("query", server=ODD, name="plain.odd.test", type=dns.A)["error"] is None

@@ -164,10 +164,7 @@ Enforcer::PutOutcome Enforcer::compile_and_put(const PolicySet &set, const polic
         const auto handle =
             in_place ? writer_.change(entry.before->handle, entry.image) : writer_.put(entry.image);
         if (!handle) {
-            std::string names;
-            for (const auto &name : entry.image->policies)
-                names += (names.empty() ? "" : "+") + name;
-            outcome.result = handle.error().in("policy " + names);
+            outcome.result = handle.error(); // names the policy
             return outcome;
         }
         outcome.images.emplace_back(entry.key, InForce{*handle, entry.image});
