@@ -251,4 +251,18 @@ void KernelGate::forget(const Address &address) {
     remove(parts_->skeleton->maps.learned, address_key(address));
 }
 
+int KernelGate::map(const char *name) const {
+    const int fd = bpf_object__find_map_fd_by_name(parts_->skeleton->obj, name);
+    if (fd < 0)
+        fail(std::string("find map ") + name, -fd);
+    return fd;
+}
+
+int KernelGate::program(const char *name) const {
+    const auto *program = bpf_object__find_program_by_name(parts_->skeleton->obj, name);
+    if (!program)
+        fail(std::string("find program ") + name, ENOENT);
+    return bpf_program__fd(program);
+}
+
 } // namespace penstock::differential

@@ -37,6 +37,10 @@ class KernelGate {
                 std::size_t place);       // the name learned there as number `place`, from 0
     void forget(const policy::Address &); // all names of the address
 
+    // For who measures: file descriptors, owned by the gate. A name that is not there is an error.
+    int map(const char *name) const;
+    int program(const char *name) const; // ps_egress or ps_ingress
+
     static constexpr std::uint32_t slot = abi::PS_SLOT_FIRST;
 
   private:

@@ -97,18 +97,24 @@ Octets dns_query(std::uint16_t id, const std::string &canonical_name, std::uint1
     return out;
 }
 
-Octets dns_answer(const Octets &query, const policy::Address &address, std::uint32_t ttl_s) {
+Octets dns_answer(const Octets &query, const std::vector<policy::Address> &addresses, std::uint32_t ttl_s) {
     Octets out = query;
     out[2] = 0x81; // a response
     out[3] = 0x80;
-    out[7] = 1;
-    put16(out, 0xc00c); // the question's name
-    put16(out, address.is_v4() ? type_a : type_aaaa);
-    put16(out, 1);
-    put32(out, ttl_s);
-    put16(out, address.is_v4() ? 4 : 16);
-    address.is_v4() ? put_v4(out, address) : put_v6(out, address);
+    out[7] = static_cast<std::uint8_t>(addresses.size());
+    for (const auto &address : addresses) {
+        put16(out, 0xc00c); // the question's name
+        put16(out, address.is_v4() ? type_a : type_aaaa);
+        put16(out, 1);
+        put32(out, ttl_s);
+        put16(out, address.is_v4() ? 4 : 16);
+        address.is_v4() ? put_v4(out, address) : put_v6(out, address);
+    }
     return out;
+}
+
+Octets dns_answer(const Octets &query, const policy::Address &address, std::uint32_t ttl_s) {
+    return dns_answer(query, std::vector{address}, ttl_s);
 }
 
 Octets with_length(const Octets &message) {

@@ -24,7 +24,8 @@ Octets frame(const Ends &, std::uint8_t protocol, const Octets &payload);
 constexpr std::uint16_t type_a = 1, type_ptr = 12, type_aaaa = 28;
 
 Octets dns_query(std::uint16_t id, const std::string &canonical_name, std::uint16_t type);
-// The answer to that query: one A or AAAA record, as the address is.
+// The answer to that query: one A or AAAA record an address, as the address is.
+Octets dns_answer(const Octets &query, const std::vector<policy::Address> &, std::uint32_t ttl_s);
 Octets dns_answer(const Octets &query, const policy::Address &, std::uint32_t ttl_s);
 Octets with_length(const Octets &message); // as DNS over TCP frames it
 

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// verdict_cost [--quick] [--json FILE]: what a verdict costs, in nanoseconds, over a program that does nothing. Root.
+// Makes a cgroup and a network namespace of its own; attaches nothing outside them, pins nothing.
+#include "bench/cases.h"
+#include "bench/live_packets.h"
+#include "userspace/base/cgroup_mount.h"
+
+#include "bench_empty.skel.h"
+
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+using namespace penstock;
+using namespace penstock::bench;
+
+namespace {
+
+constexpr Effort full{40, 20000, 400}, quick{4, 5000, 100};
+
+struct Destroy {
+    void operator()(bench_empty_bpf *skeleton) const { bench_empty_bpf__destroy(skeleton); }
+};
+
+struct Outside { // a cgroup beside the container's, for the server
+    explicit Outside(std::filesystem::path where) : path(std::move(where)) {
+        if (mkdir(path.c_str(), 0755))
+            throw std::runtime_error("mkdir " + path.string());
+    }
+    ~Outside() { rmdir(path.c_str()); }
+    std::filesystem::path path;
+};
+
+void measure(const differential::Surroundings &surroundings, const std::filesystem::path &mount,
+             const std::string &name, const std::filesystem::path &outside, const Effort &effort,
+             const std::string &json) {
+    const std::unique_ptr<bench_empty_bpf, Destroy> empty(bench_empty_bpf__open_and_load());
+    if (!empty)
+        throw std::runtime_error("load the empty programs");
+    const EmptyPrograms programs{bpf_program__fd(empty->progs.empty_egress),
+                                 bpf_program__fd(empty->progs.empty_ingress)};
+    World world(surroundings, 1);
+    auto rows = live_rows(world, programs, mount / name, outside, effort);
+    for (auto &row : test_run_rows(world, programs, effort))
+        rows.push_back(std::move(row));
+    print_table(std::cout, rows);
+    if (json.empty())
+        return;
+    std::ofstream file(json);
+    print_json(file, rows);
+    if (!file.flush())
+        throw std::runtime_error("write " + json);
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    Effort effort = full;
+    std::string json;
+    for (int i = 1; i < argc; ++i) {
+        const std::string argument = argv[i];
+        if (argument == "--quick")
+            effort = quick;
+        else if (argument == "--json" && i + 1 < argc)
+            json = argv[++i];
+        else {
+            std::cerr << "usage: verdict_cost [--quick] [--json FILE]\n";
+            return 2;
+        }
+    }
+    const auto mount = cgroup_mount();
+    if (!mount) {
+        std::cerr << "verdict_cost: " << mount.error().message << '\n';
+        return 1;
+    }
+    try {
+        const auto name = "penstock-bench-" + std::to_string(getpid());
+        const Outside outside(*mount / (name + "-outside"));
+        const auto failure =
+            differential::run_in_cgroup(name, [&](const differential::Surroundings &surroundings) {
+                measure(surroundings, *mount, name, outside.path, effort, json);
+            });
+        if (failure.empty())
+            return 0;
+        std::cerr << "verdict_cost: " << failure << '\n';
+    } catch (const std::exception &error) {
+        std::cerr << "verdict_cost: " << error.what() << '\n';
+    }
+    return 1;
+}

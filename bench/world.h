@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the measured container lives in: the real programs with policies of 1, 1,000 and 100,000 domains, neighbours on
+// demand, and the packets it sends and gets. Knows no clock and no figures.
+#pragma once
+
+#include "tests/differential/kernel_gate.h"
+#include "tests/differential/packet.h"
+#include "tests/differential/worker.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace penstock::bench {
+
+using differential::KernelGate;
+using differential::Octets;
+using policy::Address;
+
+constexpr std::uint8_t ip_tcp = 6, ip_udp = 17;
+constexpr int sizes[] = {1, 1000, 100000}; // domains of a policy
+constexpr int neighbours = 10000;
+constexpr std::uint64_t never_a_cgroup = 1ULL << 40; // neighbours' rows name cgroups from here on
+
+Address address(const char *text);
+
+class World {
+  public:
+    World(const differential::Surroundings &, std::uint32_t level); // `level` of the container's cgroup
+
+    KernelGate &gate() { return gate_; }
+    void bind_domains(int size); // one of `sizes`
+    void add_neighbours();       // their rows, bindings and learned addresses
+    void remove_neighbours();
+    void set_row(bool there);            // of the measured container: without, its packets are unmanaged
+    void set_levels(std::uint32_t mask); // at which depths rows stand
+    std::uint32_t own_level() const { return 1U << level_; }
+
+    Octets query(std::uint16_t port, std::uint16_t id, const std::string &name) const;
+    Octets answer(std::uint16_t port, std::uint16_t id, const std::string &name,
+                  const std::vector<Address> &) const;
+    // Asks and answers, so that the addresses are learned.
+    void teach(const std::string &name, const std::vector<Address> &);
+
+    unsigned ifindex() const { return surroundings_.ifindex; }
+
+  private:
+    differential::Surroundings surroundings_;
+    std::uint32_t level_;
+    KernelGate gate_;
+};
+
+// An allowed name of 30 octets, of every policy that has more than `place` domains.
+std::string domain(int place);
+// An allowed name of 10, 100 or 253 octets; in the policy of 1,000 domains.
+std::string domain_of_length(std::size_t length);
+
+differential::Ends v4_ends(const char *to, std::uint16_t port);
+differential::Ends v6_ends(const char *to, std::uint16_t port);
+differential::Ends reversed(const differential::Ends &);
+
+} // namespace penstock::bench
