@@ -25,7 +25,7 @@ namespace penstock::abi {
 #endif
 
 enum ps_limits {
-    PS_ABI_VERSION = 1,
+    PS_ABI_VERSION = 2,
     PS_SLOTS = 16384,             /* containers at one time */
     PS_POLICIES = 32768,          /* compiled policies at one time, old and new while they change */
     PS_LEVELS = 32,               /* cgroup depth at which a row may stand: 0..31 */
@@ -38,6 +38,8 @@ enum ps_limits {
     PS_QUERY_LIFETIME_S = 30,     /* an answer later than this teaches nothing */
     PS_UDP_REPLY_S = 120,         /* a UDP peer that wrote to us may be answered this long */
     PS_SCRATCH_SLOTS = 8,         /* nesting depth of programs on one CPU */
+    PS_BIRTH_ENTRIES = 8192,      /* birth patterns, and paths that policies select */
+    PS_BIRTH_SUFFIX_MAX = 24,     /* octets after the wildcard of a selected path */
     PS_BIRTH_PATTERN_MAX = 251,   /* octets of a path or name prefix in the birth trie */
 };
 
@@ -229,19 +231,24 @@ enum ps_slot_flags {
 #define PS_BINDING_POLICY(binding) PS_CAST(__u16, binding)
 #define PS_BINDING_GENERATION(binding) PS_CAST(__u32, (binding) >> 32)
 
-/* birth: LPM trie, prefix of a path below the cgroup mount or of a cgroup's own name -> verdict. */
+/* birth: LPM trie, prefix of a path below the cgroup mount or of a cgroup's own name -> what its row is bound to. */
 struct ps_birth_key {
     __u32 prefixlen;              /* bits of kind and text */
     __u8 kind;                    /* PS_BIRTH_* */
     __u8 text[PS_BIRTH_PATTERN_MAX];
 };
 PS_ASSERT_SIZE(ps_birth_key, 256);
-enum ps_birth_kind { PS_BIRTH_PATH = 1, PS_BIRTH_NAME = 2 };
+/* PS_BIRTH_SELECTED: a path that policies select, known before it is made; its 0 octet belongs to one without wildcard. */
+enum ps_birth_kind { PS_BIRTH_PATH = 1, PS_BIRTH_NAME = 2, PS_BIRTH_SELECTED = 3 };
 struct ps_birth {
-    __u16 policy;                 /* PS_POLICY_BIRTH_* */
-    __u16 pad;
+    __u16 policy;                 /* PATH, NAME: PS_POLICY_BIRTH_*; SELECTED: of what selects it, or 0: not certain */
+    __u8 level;                   /* SELECTED: of the only cgroups it holds for; 0: of any */
+    __u8 literal;                 /* SELECTED: no wildcard, so a slice is meant too */
+    __u8 least;                   /* SELECTED: octets that prefix and suffix take at the least */
+    __u8 suffix_length;
+    __u8 suffix[PS_BIRTH_SUFFIX_MAX];
 };
-PS_ASSERT_SIZE(ps_birth, 4);
+PS_ASSERT_SIZE(ps_birth, 30);
 
 /* ---- policy ---- */
 

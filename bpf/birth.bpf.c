@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Birth and death of cgroups. A cgroup that looks like a container gets its row when mkdir(2) is still running,
- * before any process can be in it, whether the daemon lives or not. rmdir marks the row, the release of the
- * last reference deletes it: until then a socket may carry the cgroup's id, and must not become nobody's.
+ * before any process can be in it, whether the daemon lives or not: bound to its policies where a selector names its
+ * path, else to a birth verdict. rmdir marks the row, the release of the last reference deletes it: until then a socket may carry the cgroup's id, and must not become nobody's.
  */
 #include "lib/event.h"
 #include <bpf/bpf_core_read.h>
@@ -65,35 +65,51 @@ static __always_inline int birth__place(struct cgroup *cgrp, const struct ps_gat
     return place;
 }
 
-static __always_inline int birth__ends_in_slice(const __u8 *name, __u32 length) {
-    const char *tail = ".slice";
-
-    if (length < 6 || length > PS_BIRTH_PATTERN_MAX)
+/* Does the text of `length` octets end in the `n` octets of `tail`? */
+static __always_inline int birth__ends_in(const __u8 *text, __u32 length, const __u8 *tail, __u32 n) {
+    if (length < n || length > PS_BIRTH_PATTERN_MAX)
         return 0;
-    for (__u32 i = 0; i < 6; i++)
-        if (name[(length - 6 + i) & 0xff] != (__u8)tail[i])
+    for (__u32 i = 0; i < PS_BIRTH_SUFFIX_MAX; i++)
+        if (i < n && text[(length - n + i) & 0xff] != tail[i])
             return 0;
     return 1;
 }
 
 #define BIRTH_INNER 0xffff
 
-/* The birth policy that the patterns give to its path or name; 0 if none does; BIRTH_INNER for a slice. */
-static __always_inline __u16 birth__pattern(struct ps_birth_key *key, struct cgroup *cgrp, const char *path) {
-    const struct ps_birth *found;
+/*
+ * What its row is bound to: the policies that select its path, where the daemon knew them beforehand; else the birth
+ * policy that `strict` or the patterns give. 0: it gets no row; BIRTH_INNER: nor what it is a part of, a slice.
+ */
+static __always_inline __u16 birth__policy(struct ps_birth_key *key, struct cgroup *cgrp, __u32 level,
+                                           const char *path, __u16 strict) {
+    static const __u8 slice[PS_BIRTH_SUFFIX_MAX] = ".slice";
+    const struct ps_birth *found, *named;
+    int is_slice;
     long n;
 
     key->prefixlen = sizeof(key->kind) * 8 + sizeof(key->text) * 8;
-    key->kind = PS_BIRTH_NAME;
-    n = bpf_probe_read_kernel_str(key->text, sizeof(key->text), BPF_CORE_READ(cgrp, kn, name));
-    if (n > 1 && birth__ends_in_slice(key->text, (__u32)n - 1))
-        return BIRTH_INNER; /* what is made below it may be a container */
-    found = bpf_map_lookup_elem(&birth, key);
-    if (found)
+    key->kind = PS_BIRTH_SELECTED;
+    n = bpf_probe_read_kernel_str(key->text, sizeof(key->text), path);
+    if (n <= 1)
+        return strict;
+    n--;
+    is_slice = birth__ends_in(key->text, (__u32)n, slice, 6);
+    found = n < PS_BIRTH_PATTERN_MAX - 1 ? bpf_map_lookup_elem(&birth, key) : 0; /* else it may be cut */
+    if (found && found->policy && (!found->level || found->level == level) && (found->literal || !is_slice) &&
+        n >= found->least && birth__ends_in(key->text, (__u32)n, found->suffix, found->suffix_length))
         return found->policy;
+    if (is_slice)
+        return BIRTH_INNER; /* what is made below it may be a container */
+    if (strict)
+        return strict; /* its own verdict holds, whatever the name */
     key->kind = PS_BIRTH_PATH;
-    bpf_probe_read_kernel_str(key->text, sizeof(key->text), path);
     found = bpf_map_lookup_elem(&birth, key);
+    key->kind = PS_BIRTH_NAME;
+    bpf_probe_read_kernel_str(key->text, sizeof(key->text), BPF_CORE_READ(cgrp, kn, name));
+    named = bpf_map_lookup_elem(&birth, key); /* a name goes before a path */
+    if (named)
+        found = named;
     return found ? found->policy : 0;
 }
 
@@ -157,7 +173,7 @@ int ps_mkdir(struct bpf_raw_tracepoint_args *ctx) {
     struct ps_gate *g = identity__gate();
     __u32 level, slot, zero = 0;
     struct birth_room *room = bpf_map_lookup_elem(&birth_room, &zero);
-    __u16 policy = 0, pattern;
+    __u16 policy = 0;
     __u64 id;
     int place;
 
@@ -168,12 +184,8 @@ int ps_mkdir(struct bpf_raw_tracepoint_args *ctx) {
     place = birth__place(cgrp, g, &policy);
     if (place == BIRTH_INSIDE || level >= PS_LEVELS)
         return 0; /* deeper than rows may stand: the row above holds it */
-    pattern = birth__pattern(&room->key, cgrp, path);
-    if (pattern == BIRTH_INNER)
-        policy = 0; /* the row of the strict root, if there is one, holds it */
-    else if (place == BIRTH_FREE)
-        policy = pattern; /* under a strict root its own verdict holds, whatever the name */
-    slot = policy ? birth__write(g, id, level, policy) : 0;
+    policy = birth__policy(&room->key, cgrp, level, path, policy);
+    slot = policy && policy != BIRTH_INNER ? birth__write(g, id, level, policy) : 0;
     birth__tell(PS_EVENT_BORN, id, slot, path);
     return 0;
 }

@@ -45,7 +45,7 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_LPM_TRIE);
-    __uint(max_entries, 256);
+    __uint(max_entries, PS_BIRTH_ENTRIES);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_birth_key);
     __type(value, struct ps_birth);

@@ -17,6 +17,12 @@ namespace {
 
 constexpr std::uint64_t some_binding = PS_BINDING(1, abi::PS_POLICY_BIRTH_ALLOW);
 
+abi::ps_birth birth_deny() {
+    abi::ps_birth value{};
+    value.policy = abi::PS_POLICY_BIRTH_DENY;
+    return value;
+}
+
 abi::ps_birth_key name_pattern(const std::string &text) {
     abi::ps_birth_key key{};
     key.prefixlen = static_cast<std::uint32_t>(8 + text.size() * 8);
@@ -138,7 +144,7 @@ TEST_CASE("a cgroup whose name matches is born with a row, and the daemon takes 
         WARN("this kernel refuses the birth programs");
         return;
     }
-    REQUIRE(gate->maps().birth.update(name_pattern("docker-"), {abi::PS_POLICY_BIRTH_DENY, 0}));
+    REQUIRE(gate->maps().birth.update(name_pattern("docker-"), birth_deny()));
     sync::Rows rows(*gate);
     const auto child = own.make_child("docker-0123.scope");
     const std::uint64_t id = cgroup_id(child).value();
@@ -179,7 +185,7 @@ TEST_CASE("after a restart a born cgroup is not given two rows, and a slot no ro
     REQUIRE(gate);
     sync::Rows rows(*gate);
     if (births_are_seen(*gate)) {
-        REQUIRE(gate->maps().birth.update(name_pattern("docker-"), {abi::PS_POLICY_BIRTH_DENY, 0}));
+        REQUIRE(gate->maps().birth.update(name_pattern("docker-"), birth_deny()));
         own.make_child("docker-1.scope");
         CHECK(rows.slots_with(abi::PS_SLOT_USED).size() == 1);
         CHECK(rows.all().value().size() == 1);

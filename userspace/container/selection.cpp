@@ -31,16 +31,16 @@ Selection::Selection(const std::vector<policy::Policy> &policies, std::string ga
     for (std::size_t i = 0; i < policies.size(); ++i)
         for (const auto &selector : policies[i].select)
             if (selector.cgroup && unbuilt_fields(selector).empty())
-                patterns_.push_back({*selector.cgroup, is_literal(*selector.cgroup), i});
+                globs_.push_back({normal_path(*selector.cgroup), i});
 }
 
 std::vector<std::size_t> Selection::policies_of(std::string_view path) const {
     std::vector<std::size_t> found;
     const bool slice = path.ends_with(".slice");
-    for (const auto &pattern : patterns_)
-        if ((pattern.literal || !slice) && (found.empty() || found.back() != pattern.policy) &&
-            glob_match(pattern.glob, path))
-            found.push_back(pattern.policy);
+    for (const auto &[glob, policy] : globs_)
+        if ((!slice || is_literal(glob)) && (found.empty() || found.back() != policy) &&
+            glob_match(glob, path))
+            found.push_back(policy);
     return found;
 }
 

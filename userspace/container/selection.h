@@ -13,6 +13,7 @@
 
 #include "bpf/abi.h"
 #include "policy/model.h"
+#include "userspace/container/at_birth.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -56,20 +57,17 @@ class Selection {
 
     Standing standing(std::string_view path) const; // of a normal path
 
+    std::vector<SelectedAtBirth> at_birth() const { return selected_at_birth(globs_); }
+
     // One sentence for each selector that can select nothing yet, naming its fields: they are valid
     // policy, but only `cgroup` is built.
     static std::vector<std::string> unbuilt(const policy::Policy &);
 
   private:
-    struct Pattern {
-        std::string glob;
-        bool literal = false;
-        std::size_t policy = 0;
-    };
     std::vector<std::size_t> policies_of(std::string_view path) const;
     Standing born(std::string_view path, const Standing &above) const;
 
-    std::vector<Pattern> patterns_;
+    std::vector<SelectingGlob> globs_; // by policy
     std::string gate_root_;
     BirthRules birth_;
 };

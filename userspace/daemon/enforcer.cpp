@@ -44,7 +44,7 @@ Result<std::unique_ptr<Enforcer>> Enforcer::open(asio::io_context &io, asio::thr
             return handle.error();
         enforcer->birth_[policy] = *handle;
     }
-    if (auto written = enforcer->write_birth_rules(); !written)
+    if (auto written = enforcer->write_birth_patterns(); !written)
         return written.error();
     if (auto adopted = enforcer->adopt_rows(); !adopted)
         return adopted.error();
@@ -76,6 +76,10 @@ asio::awaitable<Result<void>> Enforcer::enforce(PolicySetPtr set, policy::Enviro
     environment_ = std::move(environment);
     selection_ = std::move(selection);
     keep_rows_ = false;
+    // Before the rows: a container made from here on has the new policies, one made before is settled with all others.
+    if (auto written = write_selected_at_birth(); !written)
+        log_.warning("new containers have their birth verdict until their policy is bound",
+                     {{"error", written.error().message}});
     co_await settle_all();
     if (!std::exchange(collected_, true)) {
         const auto collected = co_await on_pool(pool_, [this] { return writer_.collect_garbage(); });
@@ -86,8 +90,8 @@ asio::awaitable<Result<void>> Enforcer::enforce(PolicySetPtr set, policy::Enviro
     co_return Result<void>();
 }
 
-// Combinations of policies that containers have; and a policy that no container has yet alone, so that its first
-// container finds it in the kernel.
+// Combinations of policies that containers have, or will have from their birth on; and a policy of which neither is
+// known alone, so that its first container finds it in the kernel.
 asio::awaitable<std::vector<Enforcer::SetKey>>
 Enforcer::missing(const container::Selection &selection, std::size_t policies, const Images &have) const {
     std::set<SetKey> keys;
@@ -102,6 +106,11 @@ Enforcer::missing(const container::Selection &selection, std::size_t policies, c
         }
         if (i % slice == slice - 1)
             co_await breathe();
+    }
+    for (auto &selected : policies > 0 ? selection.at_birth() : std::vector<container::SelectedAtBirth>{}) {
+        in_use.insert(selected.policies.begin(), selected.policies.end());
+        if (!selected.policies.empty())
+            keys.insert(std::move(selected.policies));
     }
     for (std::size_t i = 0; i < policies; ++i)
         if (!in_use.contains(i))

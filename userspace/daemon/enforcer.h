@@ -107,7 +107,8 @@ class Enforcer {
     void unplace(const container::CgroupNode &);
     void removed(const container::CgroupNode &);
     Result<void> adopt_rows();
-    Result<void> write_birth_rules();
+    Result<void> write_birth_patterns();
+    Result<void> write_selected_at_birth();
     void dying_too_long(std::chrono::steady_clock::time_point now);
     std::vector<sync::Row> released_for_good(std::chrono::steady_clock::time_point now);
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <cstring>
 #include <set>
 #include <utility>
 
@@ -17,40 +16,7 @@ constexpr auto dying_limit = std::chrono::seconds(120);
 constexpr auto kernel_says_so =
     std::chrono::seconds(5); // after which we tell of a removal that it did not see
 
-abi::ps_birth_key birth_key(std::uint8_t kind, const std::string &text) {
-    abi::ps_birth_key key{};
-    key.prefixlen = static_cast<std::uint32_t>(8 * (1 + text.size()));
-    key.kind = kind;
-    std::memcpy(key.text, text.data(), std::min<std::size_t>(text.size(), sizeof key.text));
-    return key;
-}
-
 } // namespace
-
-// What the birth program knows of patterns: exactly what is configured now. Strict roots are rows, see place().
-Result<void> Enforcer::write_birth_rules() {
-    auto &map = gate_.maps().birth;
-    std::vector<std::pair<abi::ps_birth_key, std::uint16_t>> wanted;
-    for (const auto &rule : options_.birth.names)
-        wanted.emplace_back(birth_key(abi::PS_BIRTH_NAME, rule.text), rule.policy);
-    for (const auto &rule : options_.birth.paths)
-        wanted.emplace_back(birth_key(abi::PS_BIRTH_PATH, rule.text), rule.policy);
-    for (const auto &[key, policy] : wanted)
-        if (auto written = map.update(key, abi::ps_birth{policy, 0}); !written)
-            return written.error().in("birth patterns");
-    std::vector<abi::ps_birth_key> stale;
-    auto read = map.for_each([&](const abi::ps_birth_key &key, const abi::ps_birth &) {
-        const auto same = [&](const auto &entry) { return std::memcmp(&entry.first, &key, sizeof key) == 0; };
-        if (std::none_of(wanted.begin(), wanted.end(), same))
-            stale.push_back(key);
-    });
-    if (!read)
-        return read.error();
-    for (const auto &key : stale)
-        if (auto erased = map.erase(key); !erased)
-            return erased.error();
-    return {};
-}
 
 // Rows that were there before us: with their cgroups again, or known as dying.
 Result<void> Enforcer::adopt_rows() {
