@@ -229,6 +229,14 @@ class Cases {
         add("DNS answer, 4 addresses, first time, one run each", domains(1000),
             once_each([this](int, bool real) { return asked_answer(real, true); }), ingress_, answer_budget)
             .crowded_too = true;
+        add(
+            "DNS answer, 4 addresses, first time, the container's oldest addresses make room, one run each",
+            [this] {
+                world_.bind_domains(1000);
+                world_.set_learned_cap(default_learned_cap);
+            },
+            once_each([this](int, bool real) { return asked_answer(real, true); }), ingress_)
+            .after = [this] { world_.set_learned_cap(roomy_learned_cap); };
         add("DNS answer, 4 addresses, refresh, one run each", domains(1000),
             once_each([this](int, bool real) { return asked_answer(real, false); }), ingress_,
             refresh_budget);

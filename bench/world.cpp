@@ -111,6 +111,8 @@ World::World(const Surroundings &surroundings, std::uint32_t level)
         gate_.write(id_of(i), policy::compile({&made}, environment));
     }
     set_levels(own_level());
+    set_learned_cap(roomy_learned_cap);
+    change_gate([](auto &gate) { gate.queries_per_slot = 256; }); // the daemon's default
     bind_domains(1000);
 }
 
@@ -120,13 +122,21 @@ void World::bind_domains(int size) {
             gate_.bind(id_of(i));
 }
 
-void World::set_levels(std::uint32_t mask) {
+void World::change_gate(const std::function<void(abi::ps_gate &)> &change) {
     const std::uint32_t zero = 0;
     abi::ps_gate gate{};
     if (bpf_map_lookup_elem(gate_.map("gate"), &zero, &gate))
         throw std::runtime_error("no gate element");
-    gate.level_mask = mask;
+    change(gate);
     put(gate_.map("gate"), zero, gate);
+}
+
+void World::set_levels(std::uint32_t mask) {
+    change_gate([&](auto &gate) { gate.level_mask = mask; });
+}
+
+void World::set_learned_cap(std::uint32_t cap) {
+    change_gate([&](auto &gate) { gate.learned_per_slot = cap; });
 }
 
 void World::set_row(bool there) {

@@ -8,6 +8,7 @@
 #include "tests/differential/worker.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ using policy::Address;
 constexpr std::uint8_t ip_tcp = 6, ip_udp = 17;
 constexpr int sizes[] = {1, 1000, 100000}; // domains of a policy
 constexpr int neighbours = 10000;
+constexpr std::uint32_t default_learned_cap = 1024, roomy_learned_cap = 131072; // addresses of a container
 constexpr std::uint64_t never_a_cgroup = 1ULL << 40; // neighbours' rows name cgroups from here on
 
 Address address(const char *text);
@@ -34,6 +36,7 @@ class World {
     void remove_neighbours();
     void set_row(bool there);            // of the measured container: without, its packets are unmanaged
     void set_levels(std::uint32_t mask); // at which depths rows stand
+    void set_learned_cap(std::uint32_t);
     std::uint32_t own_level() const { return 1U << level_; }
 
     Octets query(std::uint16_t port, std::uint16_t id, const std::string &name) const;
@@ -45,6 +48,8 @@ class World {
     unsigned ifindex() const { return surroundings_.ifindex; }
 
   private:
+    void change_gate(const std::function<void(abi::ps_gate &)> &);
+
     differential::Surroundings surroundings_;
     std::uint32_t level_;
     KernelGate gate_;
