@@ -12,6 +12,9 @@ from pathlib import Path
 from netns import Netns, cable
 
 HERE = Path(__file__).parent
+# What Docker grants the root of a container unless it is told otherwise.
+DOCKER_CAPABILITIES = ("chown", "dac_override", "fsetid", "fowner", "mknod", "net_raw", "setgid", "setuid", "setfcap", "setpcap",
+                       "net_bind_service", "sys_chroot", "kill", "audit_write")
 
 
 class Agent:
@@ -63,6 +66,7 @@ class Container:
         netns.add_address(f"{self.v6}/64", "eth0")
         netns.ip("route", "add", "default", "via", f"10.88.{number}.1")
         netns.ip("-6", "route", "add", "default", "via", f"fd88:{number:x}::1")
+        self._capabilities: list[str] = []
         self._agent: Agent | None = None
         self._sniffer: Agent | None = None
         self._outside = [sys.executable, "-I", "-S", str(HERE / "enter.py"), str(outside), internet.name, "-",
@@ -76,7 +80,12 @@ class Container:
 
     def command(self, *command: str) -> list[str]:
         return [sys.executable, "-I", "-S", str(HERE / "enter.py"), str(self.cgroup), self.netns.name,
-                str(self.resolv_conf), *command]
+                str(self.resolv_conf), *self._capabilities, *command]
+
+    def drop_to_docker(self) -> None:
+        """Every process that is started from now on is root with Docker's default capabilities, no more."""
+        kept = ",".join(f"+{name}" for name in DOCKER_CAPABILITIES)
+        self._capabilities = ["setpriv", "--bounding-set", f"-all,{kept}", "--"]
 
     def run(self, *command: str, timeout: float = 30) -> subprocess.CompletedProcess:
         return subprocess.run(self.command(*command), capture_output=True, text=True, timeout=timeout)

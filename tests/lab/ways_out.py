@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every way a process can try to send one mark to one address: by each call, option and socket kind that there is.
+
+Part of probe.py's agent; runs inside the container. A way is a function of (address, port, mark); what it raises is what the
+application sees. IPv4, IPv6 and ::ffff:a.b.c.d all work where the way has them.
+"""
+import array
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+import tempfile
+
+import uring
+from clock import Clock, name_of
+
+UDPLITE, SCTP, MPTCP, SMC = 136, 132, 262, 256
+TCP_FASTOPEN_CONNECT, UDP_CORK, UDP_SEGMENT, SO_ZEROCOPY, MSG_ZEROCOPY = 30, 1, 103, 60, 0x4000000
+IPV6_HOPOPTS, IPV6_RTHDR, IPV6_DSTOPTS = 54, 57, 59
+PADDING = bytes([0, 0, 1, 4, 0, 0, 0, 0])  # an extension header of one PadN option
+TUNSETIFF, IFF_TUN = 0x400454CA, 0x1001
+
+
+def family(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def made(address: str, type: int, protocol: int = 0) -> socket.socket:
+    sock = socket.socket(family(address), type, protocol)
+    sock.settimeout(2)
+    return sock
+
+
+def udp(address: str, port: int, protocol: int = 0) -> socket.socket:
+    """Connected: nothing but the packet is left to judge."""
+    sock = made(address, socket.SOCK_DGRAM, protocol)
+    sock.connect((address, port))
+    return sock
+
+
+def as_file(mark: bytes):
+    file = tempfile.TemporaryFile()
+    file.write(mark)
+    file.flush()
+    return file
+
+
+# ---- datagrams ----
+
+def udp_sendto(address, port, mark):
+    with made(address, socket.SOCK_DGRAM) as sock:
+        sock.sendto(mark, (address, port))
+
+
+def udp_connected(address, port, mark):
+    with udp(address, port) as sock:
+        sock.send(mark)
+
+
+def udp_connected_elsewhere(address, port, mark):
+    """sendto() on a socket that is connected to where it may be."""
+    mapped, six = address.startswith("::ffff:"), ":" in address
+    with udp("::ffff:198.51.100.50" if mapped else "2001:db8:80::a:32" if six else "198.51.100.50", port) as sock:
+        sock.sendto(mark, (address, port))
+
+
+def udp_sendmmsg(address, port, mark):
+    with made(address, socket.SOCK_DGRAM) as sock:
+        parts = uring.message(sock, address, port, mark)
+        header = uring.buffer(parts[0].raw + bytes(8))
+        if uring.LIBC.sendmmsg(sock.fileno(), header, 1, 0) != 1:
+            raise OSError(ctypes.get_errno(), "sendmmsg")
+
+
+def udp_sendfile(address, port, mark):
+    with udp(address, port) as sock, as_file(mark) as file:
+        os.sendfile(sock.fileno(), file.fileno(), 0, len(mark))
+
+
+def udp_splice(address, port, mark):
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, mark)
+        with udp(address, port) as sock:
+            os.splice(reader, sock.fileno(), len(mark))
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def udp_zerocopy(address, port, mark):
+    with udp(address, port) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
+        sock.send(mark, MSG_ZEROCOPY)
+
+
+def udp_cork(address, port, mark):
+    """The kernel does not tell what became of a datagram that setsockopt() lets go."""
+    with udp(address, port) as sock:
+        sock.setsockopt(17, UDP_CORK, 1)
+        sock.send(mark[:5])
+        sock.send(mark[5:])
+        sock.setsockopt(17, UDP_CORK, 0)
+
+
+def udp_more(address, port, mark):
+    with udp(address, port) as sock:
+        sock.send(mark[:5], socket.MSG_MORE)
+        sock.send(mark[5:])
+
+
+def udp_segment(address, port, mark):
+    """Ten datagrams of 1,000 octets in one buffer."""
+    with udp(address, port) as sock:
+        sock.setsockopt(17, UDP_SEGMENT, 1000)
+        sock.send((mark + bytes(1000 - len(mark))) * 10)
+
+
+def udp_large(address, port, mark):
+    """More than the cable carries in one packet."""
+    with udp(address, port) as sock:
+        sock.send(mark + bytes(8000 - len(mark)))
+
+
+def udp_extension_headers(address, port, mark):
+    with udp(address, port) as sock:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_HOPOPTS, PADDING)
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_DSTOPTS, PADDING)
+        sock.send(mark)
+
+
+def udplite(address, port, mark):
+    with udp(address, port, UDPLITE) as sock:
+        sock.send(mark)
+
+
+def ping(address, port, mark):
+    six = ":" in address
+    with made(address, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP) as sock:
+        sock.sendto(struct.pack(">BBHHH", 128 if six else 8, 0, 0, 0, 1) + mark, (address, 0))
+
+
+# ---- streams ----
+
+def stream(address, port, mark, protocol=0, flags=0):
+    with made(address, socket.SOCK_STREAM, protocol) as sock:
+        if flags:
+            sock.sendto(mark, flags, (address, port))
+            return
+        sock.connect((address, port))
+        sock.sendall(mark)
+
+
+def tcp(address, port, mark):
+    stream(address, port, mark)
+
+
+def tcp_fast_open(address, port, mark):
+    stream(address, port, mark, flags=socket.MSG_FASTOPEN)
+
+
+def tcp_fast_open_connect(address, port, mark):
+    with made(address, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
+        sock.connect((address, port))
+        sock.sendall(mark)
+
+
+def mptcp(address, port, mark):
+    stream(address, port, mark, MPTCP)
+
+
+def sctp(address, port, mark):
+    stream(address, port, mark, SCTP)
+
+
+def smc(address, port, mark):
+    stream(address, port, mark, SMC)
+
+
+# ---- io_uring ----
+
+def of_ring(way):
+    return {f"{way.__name__} {how}": (lambda how: lambda *target: way(how, *target))(how) for how in ("inline", "async", "sqpoll")}
+
+
+def uring_send(how, address, port, mark):
+    with udp(address, port) as sock:
+        uring.send(how, sock, mark)
+
+
+def uring_send_zc(how, address, port, mark):
+    with udp(address, port) as sock:
+        uring.send(how, sock, mark, uring.SEND_ZC)
+
+
+def uring_sendmsg(how, address, port, mark):
+    with made(address, socket.SOCK_DGRAM) as sock:
+        uring.sendmsg(how, sock, address, port, mark)
+
+
+def uring_connect(how, address, port, mark):
+    with made(address, socket.SOCK_STREAM) as sock:
+        sock.setblocking(True)
+        uring.connect(how, sock, address, port)
+        uring.send(how, sock, mark)
+
+
+def uring_raw_socket(how, address, port, mark):
+    uring.make_socket(how, family(address), socket.SOCK_RAW, socket.IPPROTO_UDP)
+
+
+def uring_option(how, address, port, mark):
+    """IP_TRANSPARENT, IPV6_TRANSPARENT."""
+    with made(address, socket.SOCK_DGRAM) as sock:
+        uring.setsockopt(how, sock, *((41, 75) if sock.family == socket.AF_INET6 else (0, 19)))
+
+
+WAYS = {f.__name__: f for f in (udp_sendto, udp_connected, udp_connected_elsewhere, udp_sendmmsg, udp_sendfile, udp_splice, udp_zerocopy, udp_cork,
+                                udp_more, udp_segment, udp_large, udp_extension_headers, udplite, ping, tcp, tcp_fast_open,
+                                tcp_fast_open_connect, mptcp, sctp, smc)}
+for ring_way in (uring_send, uring_send_zc, uring_sendmsg, uring_connect, uring_raw_socket, uring_option):
+    WAYS.update(of_ring(ring_way))
+
+
+class WaysOut:
+    """The ops. `sockets` are the agent's held ones: what is handed in becomes one of them."""
+
+    def __init__(self, sockets: dict):
+        self.sockets, self.server = sockets, None
+
+    def operations(self) -> dict:
+        return {f.__name__: f for f in (self.way, self.status, self.tun, self.frame, self.handed_wait, self.handed_take)}
+
+    def way(self, name: str, address: str, port: int, mark: str) -> dict:
+        clock = Clock()
+        try:
+            WAYS[name](address, port, bytes.fromhex(mark))
+            return {"error": None, "us": clock.us()}
+        except uring.Disabled as error:
+            return {"error": name_of(error), "us": clock.us(), "disabled": True}
+        except OSError as error:
+            return {"error": name_of(error), "us": clock.us()}
+
+    def status(self) -> dict:
+        """/proc/self/status, as the container's process has it."""
+        with open("/proc/self/status") as file:
+            return {"error": None, "fields": dict(line.rstrip("\n").split(":\t", 1) for line in file)}
+
+    def tun(self) -> dict:
+        """A TUN device, through a device node of its own (Docker grants MKNOD)."""
+        with tempfile.TemporaryDirectory() as directory:
+            node = os.path.join(directory, "tun")
+            os.mknod(node, 0o600 | 0o020000, os.makedev(10, 200))
+            clock, stage = Clock(), "open"
+            try:
+                fd = os.open(node, os.O_RDWR)
+                stage = "TUNSETIFF"
+                try:
+                    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", b"way%d", IFF_TUN))
+                finally:
+                    os.close(fd)
+                return {"error": None, "stage": stage, "us": clock.us()}
+            except OSError as error:
+                return {"error": name_of(error), "stage": stage, "us": clock.us()}
+
+    def frame(self, type: int, frame: str, device: str = "eth0") -> dict:
+        """One packet by a packet socket: link header and all where the type is SOCK_RAW."""
+        clock = Clock()
+        try:
+            with socket.socket(socket.AF_PACKET, type, 0) as sock:
+                sock.sendto(bytes.fromhex(frame), (device, 0x0800, 0, 0, b"\xff" * 6))
+            return {"error": None, "us": clock.us()}
+        except OSError as error:
+            return {"error": name_of(error), "us": clock.us()}
+
+    def handed_wait(self, path: str) -> dict:
+        """Listens for a socket that somebody outside will hand in."""
+        self.server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.server.bind(path)
+        self.server.listen(1)
+        return {"error": None}
+
+    def handed_take(self, key: str) -> dict:
+        peer, _ = self.server.accept()
+        with peer, self.server:
+            rights = array.array("i")
+            rights.frombytes(peer.recvmsg(1, 64)[1][0][2])
+        self.sockets[key] = socket.socket(fileno=rights[0])
+        return {"error": None}
