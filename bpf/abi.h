@@ -32,12 +32,14 @@ enum ps_limits {
     PS_NAME_MAX = 253,            /* octets of a name as text, no final dot (RFC 1035, 2.3.4) */
     PS_NAMES_PER_ADDRESS = 8,     /* names of one container that may share one learned address */
     PS_DNS_MESSAGES = 8,          /* whole messages in one TCP segment to port 53 */
+    PS_DNS_TCP_TIMEOUT_MS = 3000, /* unacknowledged octets on a connection to a resolver */
     PS_ANSWER_MAX = 4096,         /* octets of an answer that are read */
     PS_ANSWER_RECORDS = 128,      /* records of an answer that are read */
     PS_TTL_MAX_S = 604800,        /* a learned address lives a week at most (RFC 8767, 4) */
     PS_QUERY_LIFETIME_S = 30,     /* an answer later than this teaches nothing */
     PS_UDP_REPLY_S = 120,         /* a UDP peer that wrote to us may be answered this long */
     PS_SCRATCH_SLOTS = 8,         /* nesting depth of programs on one CPU */
+    PS_CELLS = 131072,            /* counter rows of all containers together */
     PS_BIRTH_ENTRIES = 8192,      /* birth patterns, and paths that policies select */
     PS_BIRTH_SUFFIX_MAX = 24,     /* octets after the wildcard of a selected path */
     PS_BIRTH_PATTERN_MAX = 251,   /* octets of a path or name prefix in the birth trie */
@@ -194,8 +196,10 @@ struct ps_gate {
     __u64 counters_lost;          /* counter map full; raised atomically */
     __u64 births_lost;            /* no free slot: the overflow slot was given */
     __u64 scratch_lost;           /* no free scratch: a packet was denied */
+    __u32 next_cell;              /* of `cells` that nobody had yet; those given back are in free_cells */
+    __u32 pad;
 };
-PS_ASSERT_SIZE(ps_gate, 80);
+PS_ASSERT_SIZE(ps_gate, 88);
 
 /* ---- identity ---- */
 
@@ -427,25 +431,25 @@ struct ps_heads {
 };
 PS_ASSERT_SIZE(ps_heads, 32);
 
-/* sockets: SK_STORAGE, TCP only. */
+/* sockets: SK_STORAGE, TCP and connected UDP. What an open flow was allowed by, and where it is counted. */
 struct ps_socket {
-    __u64 binding;                /* the verdict holds while the slot has this binding and serial */
-    __u64 rule;
+    __u64 binding;                /* it is allowed while the slot has this binding and serial; 0: it is not */
     __u64 name_hash;              /* the learned name that allowed the flow, 0 if a CIDR did */
     __u8 remote[16];              /* of the flow all this is said of: a socket may connect again elsewhere */
     __u32 slot;
     __u32 serial;                 /* 0: no verdict yet */
     __u16 remote_port;
-    __u8 verdict;
-    __u8 reason;
     __u8 accepted;                /* others opened it */
-    __u8 pad[3];
+    __u8 pad;
+    __u32 pad2;
+    __u32 egress_cell, ingress_cell; /* of `cells`, plus 1; 0: none */
+    __u64 judged_ns;              /* UDP: when the rules and the peer were last looked at */
 };
-PS_ASSERT_SIZE(ps_socket, 56);
+PS_ASSERT_SIZE(ps_socket, 64);
 
 /* ---- what leaves the kernel ---- */
 
-/* counters: PERCPU_HASH -> ps_counter. */
+/* counters: HASH -> index of cells, a PERCPU_ARRAY of ps_counter: an open flow counts without a hash look-up. */
 struct ps_counter_key {
     __u64 rule;                   /* 0 = no rule */
     __u32 slot;

@@ -10,10 +10,8 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define EGRESS_DROP 0 /* the sender gets EPERM */
 #define EGRESS_PASS 1
 
-#define PS_SOCK_RAW 3
-
 /*
- * What the packet's TCP socket remembers; null for all others. `full` is the socket to remember it with. A raw socket
+ * What the packet's socket remembers; null for those that can't. `full` is the socket to remember it with. A raw socket
  * that was made before enforcement, or elsewhere, is told by `raw`: its headers are whatever it says.
  */
 static __always_inline struct ps_socket *egress__memory(struct __sk_buff *skb, struct bpf_sock **full,
@@ -25,38 +23,14 @@ static __always_inline struct ps_socket *egress__memory(struct __sk_buff *skb, s
     sk = sk ? bpf_sk_fullsock(sk) : 0;
     if (!sk)
         return 0;
-    *raw = sk->type == PS_SOCK_RAW;
-    if (sk->protocol != PS_PROTO_TCP || *raw)
+    *raw = sk->type == KNOWN_SOCK_RAW;
+    if (!known__may_remember(sk))
         return 0;
     *full = sk;
     return bpf_sk_storage_get(&sockets, sk, 0, 0);
 }
 
-static __always_inline void egress__remember(struct bpf_sock *sk, const struct decision *d,
-                                             const struct flow *f, const struct identity *me, int same_flow) {
-    struct ps_socket *memory;
-
-    if (!sk || !d->may_cache || d->verdict != PS_ALLOW)
-        return;
-    memory = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-    if (!memory)
-        return;                              /* no memory: judged again next time */
-    *(volatile __u64 *)&memory->binding = 0; /* not valid while it changes */
-    if (!same_flow)
-        memory->accepted = 0;
-    memory->rule = d->rule;
-    memory->name_hash = d->name_hash;
-    __builtin_memcpy(memory->remote, f->remote.octets, 16);
-    memory->remote_port = f->remote_port;
-    memory->slot = me->slot;
-    memory->serial = me->serial;
-    memory->verdict = d->verdict;
-    memory->reason = d->reason;
-    *(volatile __u64 *)&memory->binding = me->binding;
-}
-
-SEC("cgroup_skb/egress")
-int ps_egress(struct __sk_buff *skb) {
+static __always_inline int egress__judge(struct __sk_buff *skb) {
     struct flow f = {
         .direction = PS_EGRESS, .hook = PS_HOOK_EGRESS, .over_lo = skb->ifindex == PS_IFINDEX_LO};
     struct decision d = {.scratch = PS_SCRATCH_NONE};
@@ -74,7 +48,7 @@ int ps_egress(struct __sk_buff *skb) {
     if (raw)
         reason = PS_R_RAW_SOCKET;
     same_flow = !reason && verdict__remembers(memory, &f);
-    if (!(same_flow && verdict__remembered(&d, &me, memory)) && verdict__begin(&d, &f, &me)) {
+    if (verdict__begin(&d, &f, &me)) {
         if (same_flow && memory->serial == me.serial)
             open_name = memory->name_hash;
         if (reason)
@@ -83,7 +57,13 @@ int ps_egress(struct __sk_buff *skb) {
             decision__unpack(&d, verdict__egress(d.scratch, open_name, same_flow && memory->accepted));
         if (d.verdict == PS_NONE)
             gate__query(&d, skb, &f);
-        egress__remember(sk, &d, &f, &me, same_flow);
+        if (sk && d.may_cache && d.verdict == PS_ALLOW && me.policy->mode != PS_MODE_OPEN)
+            known__remember(sk, &f, &me, d.rule, d.name_hash, d.reason, same_flow);
     }
     return verdict__settle(&d, &f, &me) ? EGRESS_PASS : EGRESS_DROP;
+}
+
+SEC("cgroup_skb/egress")
+int ps_egress(struct __sk_buff *skb) {
+    return known__egress(skb) ? EGRESS_PASS : egress__judge(skb);
 }

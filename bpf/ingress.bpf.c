@@ -49,7 +49,7 @@ static __always_inline void ingress__judge(struct decision *d, struct __sk_buff 
         noticed = ingress__learn(skb, d->scratch, f);
         if (noticed != PS_R_DNS_ANSWER)
             account__note(me->slot, noticed);
-        /* A resolver's answer that teaches nothing (NXDOMAIN, truncated) is still an answer to us. */
+        /* A resolver's answer that teaches nothing (NXDOMAIN) or not all (truncated) is still an answer to us. */
         if (noticed == PS_R_DNS_ANSWER || noticed == PS_R_ANSWER_FAILED || noticed == PS_R_ANSWER_TRUNCATED ||
             noticed == PS_R_ANSWER_LATE) {
             decision__allow(d, PS_R_DNS_ANSWER, 0);
@@ -75,8 +75,8 @@ int ps_ingress(struct __sk_buff *skb) {
     struct identity me = {};
     __u8 reason;
 
-    if (!identity__of_packet(&me, skb))
-        return INGRESS_PASS; /* not ours */
+    if (known__ingress(skb) || !identity__of_packet(&me, skb))
+        return INGRESS_PASS; /* known, or not ours */
     reason = packet__read(skb, &f);
     if (verdict__begin(&d, &f, &me)) {
         if (reason)

@@ -15,7 +15,17 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 #define PS_SOCK_STREAM 1
 #define PS_SOCK_DGRAM 2
 
-static __always_inline int sockaddr__judge(struct flow *f, struct identity *me) {
+/*
+ * A denied question over TCP is dropped, sent again and dropped again; no error can tell the application. glibc's TCP has
+ * no time-out of its own and would wait until the server hangs up (30 s and more). So the connection gives up by itself.
+ */
+static __always_inline void sockaddr__bound_dns(struct bpf_sock_addr *ctx) {
+    int ms = PS_DNS_TCP_TIMEOUT_MS;
+
+    bpf_setsockopt(ctx, 6 /* IPPROTO_TCP */, 18 /* TCP_USER_TIMEOUT */, &ms, sizeof(ms));
+}
+
+static __always_inline int sockaddr__judge(struct bpf_sock_addr *ctx, struct flow *f, struct identity *me) {
     struct decision d = {.scratch = PS_SCRATCH_NONE};
 
     f->direction = PS_EGRESS;
@@ -23,6 +33,8 @@ static __always_inline int sockaddr__judge(struct flow *f, struct identity *me) 
         decision__unpack(&d, verdict__attempt(d.scratch));
     if (d.verdict == PS_ALLOW) { /* nothing has left yet: the packet hook counts */
         scratch__release(d.scratch);
+        if (f->hook == PS_HOOK_CONNECT && d.reason == PS_R_DNS_SESSION)
+            sockaddr__bound_dns(ctx);
         return ATTEMPT_PASS;
     }
     return verdict__settle(&d, f, me) ? ATTEMPT_PASS : ATTEMPT_REFUSE;
@@ -42,7 +54,7 @@ static __always_inline int sockaddr__v4(struct bpf_sock_addr *ctx, __u8 hook, __
     f.remote_port = bpf_ntohs((__u16)ctx->user_port);
     if (ctx->sk)
         f.local_port = (__u16)ctx->sk->src_port;
-    return sockaddr__judge(&f, &me);
+    return sockaddr__judge(ctx, &f, &me);
 }
 
 static __always_inline int sockaddr__v6(struct bpf_sock_addr *ctx, __u8 hook, __u8 protocol) {
@@ -58,7 +70,7 @@ static __always_inline int sockaddr__v6(struct bpf_sock_addr *ctx, __u8 hook, __
     f.remote_port = bpf_ntohs((__u16)ctx->user_port);
     if (ctx->sk)
         f.local_port = (__u16)ctx->sk->src_port;
-    return sockaddr__judge(&f, &me);
+    return sockaddr__judge(ctx, &f, &me);
 }
 
 SEC("cgroup/connect4")

@@ -7,18 +7,44 @@
 
 #include "lib/identity.h"
 
-static __always_inline void account__add(__u32 slot, __u64 rule, __u8 direction, __u8 verdict, __u8 reason,
-                                         __u64 packets, __u64 bytes) {
-    struct ps_counter_key key = {
-        .rule = rule, .slot = slot, .direction = direction, .verdict = verdict, .reason = reason};
-    struct ps_counter *counter = bpf_map_lookup_elem(&counters, &key);
+#define ACCOUNT_ROW(direction, verdict, reason)                                                              \
+    ((__u32)(__u8)(direction) | (__u32)(__u8)(verdict) << 8 | (__u32)(__u8)(reason) << 16)
 
-    if (!counter) {
-        struct ps_counter zero = {};
+/*
+ * The cell plus 1 that a container's row of this rule, direction, verdict and reason (ACCOUNT_ROW) is counted in; made
+ * when it is not there. 0 when all cells are taken.
+ */
+PS_GLOBAL __u32 account__cell(__u32 slot, __u64 rule, __u32 row) {
+    struct ps_counter_key key = {.rule = rule,
+                                 .slot = slot,
+                                 .direction = (__u8)row,
+                                 .verdict = (__u8)(row >> 8),
+                                 .reason = (__u8)(row >> 16)};
+    const __u32 *found = bpf_map_lookup_elem(&counters, &key);
+    __u32 cell;
 
-        bpf_map_update_elem(&counters, &key, &zero, BPF_NOEXIST); /* may lose to another CPU: look again */
-        counter = bpf_map_lookup_elem(&counters, &key);
+    if (found)
+        return *found + 1;
+    if (bpf_map_pop_elem(&free_cells, &cell)) { /* none was given back: one that nobody had */
+        struct ps_gate *g = identity__gate();
+
+        if (!g || g->next_cell >= PS_CELLS)
+            return 0;
+        cell = __sync_fetch_and_add(&g->next_cell, 1);
+        if (cell >= PS_CELLS)
+            return 0;
     }
+    if (!bpf_map_update_elem(&counters, &key, &cell, BPF_NOEXIST))
+        return cell + 1;
+    bpf_map_push_elem(&free_cells, &cell, 0); /* lost to another CPU, or no memory */
+    found = bpf_map_lookup_elem(&counters, &key);
+    return found ? *found + 1 : 0;
+}
+
+static __always_inline void account__count(__u32 cell, __u64 packets, __u64 bytes) {
+    __u32 index = cell - 1;
+    struct ps_counter *counter = cell ? bpf_map_lookup_elem(&cells, &index) : 0;
+
     if (counter) {
         /* Atomic although per CPU: a nested program on this CPU may stand between load and store. */
         __sync_fetch_and_add(&counter->packets, packets);
@@ -31,7 +57,12 @@ static __always_inline void account__add(__u32 slot, __u64 rule, __u8 direction,
     }
 }
 
-/* Something noticed that decided no packet: PS_R_LEARNED_NEW and on. A function of its own: callers are many. */
+static __always_inline void account__add(__u32 slot, __u64 rule, __u8 direction, __u8 verdict, __u8 reason,
+                                         __u64 packets, __u64 bytes) {
+    account__count(account__cell(slot, rule, ACCOUNT_ROW(direction, verdict, reason)), packets, bytes);
+}
+
+/* Something noticed that decided no packet: PS_R_LEARNED_NEW and on. */
 PS_GLOBAL int account__note(__u32 slot, __u32 reason) {
     account__add(slot, 0, PS_INGRESS, PS_NONE, (__u8)reason, 1, 0);
     return 0;

@@ -228,9 +228,7 @@ PS_GLOBAL int learn__take_query(__u32 index) {
                         &place); /* answered: it holds no place (a newer one there only loses its cap) */
     if (bpf_ktime_get_ns() - s->query.sent_ns > PS_QUERY_LIFETIME_S * PS_NS_PER_S)
         return PS_R_ANSWER_LATE;
-    if (s->rcode)
-        return PS_R_ANSWER_FAILED;
-    return s->truncated ? PS_R_ANSWER_TRUNCATED : 0;
+    return s->rcode ? PS_R_ANSWER_FAILED : 0;
 }
 
 /* One answer message at `offset` of the packet. Gives PS_R_DNS_ANSWER or what was noticed. */
@@ -251,11 +249,12 @@ PS_GLOBAL int learn__message(struct __sk_buff *skb, __u32 index, __u32 offset, _
     if (reason)
         return reason;
     if (!s->answers)
-        return PS_R_DNS_ANSWER;
+        return s->truncated ? PS_R_ANSWER_TRUNCATED : PS_R_DNS_ANSWER;
     /* Without its text the name could not outlive a change of policy; it still serves until then. */
     learn__keep_domain(index, s->slot, g->domains_per_slot);
     reason = learn__records(index, (__u32)at, s->slot, g->learned_per_slot);
-    if (!reason && length > PS_ANSWER_MAX)
+    /* What is there counts all the same: some clients (musl before 1.2.4) use it and do not ask again over TCP. */
+    if (!reason && (s->truncated || length > PS_ANSWER_MAX))
         reason = PS_R_ANSWER_TRUNCATED;
     return reason ? reason : PS_R_DNS_ANSWER;
 }

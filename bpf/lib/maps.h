@@ -163,12 +163,25 @@ struct {
 /* ---- what leaves the kernel ---- */
 
 struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-    __uint(max_entries, 262144);
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, PS_CELLS);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, struct ps_counter_key);
-    __type(value, struct ps_counter);
+    __type(value, __u32);
 } counters SEC(".maps") __weak;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, PS_CELLS);
+    __type(key, __u32);
+    __type(value, struct ps_counter);
+} cells SEC(".maps") __weak;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_STACK);
+    __uint(max_entries, PS_CELLS);
+    __uint(value_size, sizeof(__u32));
+} free_cells SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -6,6 +6,7 @@
 
 #include "lib/event.h"
 #include "lib/gates.h"
+#include "lib/known.h"
 
 /* Programs nest deeper than there is scratch: what can't be judged is denied. */
 static __always_inline void verdict__no_scratch(struct decision *d) {
@@ -38,14 +39,6 @@ static __always_inline int verdict__remembers(const struct ps_socket *memory, co
     return remote.halves[0] == f->remote.halves[0] && remote.halves[1] == f->remote.halves[1];
 }
 
-/* The verdict of an open TCP flow, as long as nothing has changed since it fell. */
-static __always_inline int verdict__remembered(struct decision *d, const struct identity *me,
-                                               const struct ps_socket *memory) {
-    if (memory->binding != me->binding || memory->serial != me->serial || memory->slot != me->slot)
-        return 0;
-    return decision__set(d, memory->verdict, memory->reason, memory->rule);
-}
-
 static __always_inline void verdict__order_egress(struct decision *d, const struct flow *f,
                                                   const struct identity *me, __u64 open_name,
                                                   __u32 accepted) {
@@ -60,7 +53,11 @@ static __always_inline void verdict__order_egress(struct decision *d, const stru
     if (gate__udp_reply(d, f, me, peer))
         return;
     gate__rules(d, f, me, open_name ? open_name : reply__open_name(peer));
-    if (f->protocol == PS_PROTO_UDP && d->verdict == PS_ALLOW)
+    if (f->protocol != PS_PROTO_UDP)
+        return;
+    /* From the second datagram on: a socket that asks once and closes is not worth the memory. */
+    d->may_cache = d->may_cache && reply__is_live(peer) && peer->opened_by_us;
+    if (d->verdict == PS_ALLOW)
         reply__touch(d->scratch, 1, d->name_hash);
 }
 
@@ -155,7 +152,8 @@ static __always_inline int verdict__settle(struct decision *d, const struct flow
     if (d->verdict != PS_ALLOW && d->scratch != PS_SCRATCH_NONE)
         event__denied(d->scratch, me->cgroup_id, me->serial,
                       d->verdict | (__u32)d->reason << 8 | (d->has_name ? EVENT_HAS_NAME : 0));
-    scratch__release(d->scratch);
+    if (d->scratch != PS_SCRATCH_NONE)
+        scratch__release(d->scratch);
     return d->verdict == PS_ALLOW || d->verdict == PS_WOULD_DENY;
 }
 

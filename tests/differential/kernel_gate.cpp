@@ -198,7 +198,10 @@ std::uint64_t KernelGate::counted(std::uint64_t rule, abi::ps_direction directio
     key.verdict = static_cast<std::uint8_t>(verdict);
     key.reason = static_cast<std::uint8_t>(reason);
     std::vector<abi::ps_counter> each(cpus);
-    if (bpf_map_lookup_elem(bpf_map__fd(parts_->skeleton->maps.counters), &key, each.data()))
+    std::uint32_t cell = 0;
+    const auto &maps = parts_->skeleton->maps;
+    if (bpf_map_lookup_elem(bpf_map__fd(maps.counters), &key, &cell) ||
+        bpf_map_lookup_elem(bpf_map__fd(maps.cells), &cell, each.data()))
         return 0;
     std::uint64_t sum = 0;
     for (const auto &counter : each)

@@ -53,10 +53,11 @@ TEACHES = {  # how: what is noticed besides learned-new
     "twice": "answer-unmatched",  # the first teaches, the second finds no query
     "cut": "answer-malformed",  # what stands before the cut is whole
     "counts": "answer-malformed",
+    "truncated": "answer-truncated",  # what is there counts
 }
 TEACHES_NOT = {
     "wrongid": "answer-unmatched", "wrongserver": "answer-unmatched", "wrongname": "answer-unmatched",
-    "wrongtype": "answer-unmatched", "truncated": "answer-truncated", "nxdomain": "answer-failed",
+    "wrongtype": "answer-unmatched", "nxdomain": "answer-failed",
     "servfail": "answer-failed", "asquery": "answer-malformed",
     "wrongport": None,          # from no port 53: not looked at
     "silent": None,

@@ -79,7 +79,8 @@ Result<void> Gate::Parts::fill_maps() {
         return (gate ? slots : gate).error();
     maps.gate = GateElement(std::move(*gate));
     maps.slots = SlotTable(std::move(*slots));
-    maps.free_slots = FreeSlots(raw("free_slots"));
+    maps.free_slots = FreeNumbers(raw("free_slots"));
+    maps.free_cells = FreeNumbers(raw("free_cells"));
     maps.containers = decltype(maps.containers)(raw("containers"));
     maps.birth = decltype(maps.birth)(raw("birth"));
     maps.policies = decltype(maps.policies)(raw("policies"));
@@ -94,7 +95,7 @@ Result<void> Gate::Parts::fill_maps() {
     maps.udp_peers = decltype(maps.udp_peers)(raw("udp_peers"));
     maps.rings = decltype(maps.rings)(raw("rings"));
     maps.heads = decltype(maps.heads)(raw("heads"));
-    maps.counters = CounterMap(raw("counters"));
+    maps.counters = CounterMap(raw("counters"), raw("cells"), maps.free_cells);
     return {};
 }
 

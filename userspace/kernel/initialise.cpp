@@ -18,21 +18,6 @@ abi::ps_gate caps_of(const GateOptions &options) {
     return gate;
 }
 
-// Emptied first: whoever began this before us may have died half way.
-Result<void> fill_free_slots(const FreeSlots &free_slots) {
-    while (true) {
-        const auto slot = free_slots.pop();
-        if (!slot)
-            return slot.error();
-        if (!*slot)
-            break;
-    }
-    for (std::uint32_t slot = abi::PS_SLOTS - 1; slot >= abi::PS_SLOT_FIRST; slot--) // the lowest is on top
-        if (const auto done = free_slots.push(slot); !done)
-            return done;
-    return {};
-}
-
 abi::ps_policy birth_policy(abi::ps_mode mode) {
     abi::ps_policy policy{};
     policy.generation = birth_generation;
@@ -82,7 +67,7 @@ Result<bool> initialise(Maps &maps, const GateOptions &options, std::uint64_t ro
         maps.gate.set_caps(gate);
         return true;
     }
-    if (const auto done = fill_free_slots(maps.free_slots); !done)
+    if (const auto done = maps.free_slots.fill(abi::PS_SLOT_FIRST, abi::PS_SLOTS - 1); !done)
         return done.error();
     if (const auto done = write_unbound_policy(maps.policies); !done)
         return done.error();

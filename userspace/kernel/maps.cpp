@@ -2,12 +2,10 @@
 #include "userspace/kernel/maps.h"
 
 #include <atomic>
-#include <bpf/libbpf.h>
 #include <cerrno>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <utility>
-#include <vector>
 
 namespace penstock::kernel {
 namespace {
@@ -20,41 +18,7 @@ template <class T> void store(T &field, T value) {
     std::atomic_ref<T>(field).store(value, std::memory_order_release);
 }
 
-abi::ps_counter sum(const abi::ps_counter *each, std::size_t cpus) {
-    abi::ps_counter total{};
-    for (std::size_t i = 0; i < cpus; i++) {
-        total.packets += each[i].packets;
-        total.bytes += each[i].bytes;
-    }
-    return total;
-}
-
-std::size_t possible_cpus() {
-    const int n = ::libbpf_num_possible_cpus();
-    return n > 0 ? static_cast<std::size_t>(n) : 1;
-}
-
 } // namespace
-
-CounterMap::CounterMap(RawMap raw) : RawMap(std::move(raw)), cpus_(possible_cpus()) {
-    value_size_ = sizeof(abi::ps_counter) * cpus_;
-}
-
-Result<std::optional<abi::ps_counter>> CounterMap::lookup(const abi::ps_counter_key &key) const {
-    std::vector<abi::ps_counter> each(cpus_);
-    const auto found = RawMap::lookup(&key, each.data());
-    if (!found)
-        return found.error();
-    return *found ? std::optional(sum(each.data(), cpus_)) : std::optional<abi::ps_counter>();
-}
-
-Result<void> CounterMap::for_each(
-    const std::function<void(const abi::ps_counter_key &, const abi::ps_counter &)> &visit) const {
-    return RawMap::for_each([&](const void *key, const void *value) {
-        visit(*static_cast<const abi::ps_counter_key *>(key),
-              sum(static_cast<const abi::ps_counter *>(value), cpus_));
-    });
-}
 
 Result<MappedArray> MappedArray::open(int fd, const std::string &name, std::size_t bytes) {
     const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));

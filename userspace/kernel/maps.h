@@ -50,35 +50,43 @@ template <class Key, class Value> class Map : private RawMap {
     }
 };
 
-// counters: one value per CPU; everyone here wants their sum.
-class CounterMap : private RawMap {
+// free_slots, free_cells: a stack of numbers that are not taken, shared with the programs. Of the cells it holds only
+// those that were given back; gate.next_cell is the first that nobody had.
+class FreeNumbers : private RawMap {
   public:
-    using RawMap::max_entries, RawMap::name;
-    CounterMap() = default;
-    explicit CounterMap(RawMap raw);
+    FreeNumbers() = default;
+    explicit FreeNumbers(RawMap raw) : RawMap(std::move(raw)) {}
+    Result<void> push(std::uint32_t number) const { return RawMap::push(&number); }
+    Result<std::optional<std::uint32_t>> pop() const {
+        std::uint32_t number = 0;
+        const auto got = RawMap::pop(&number);
+        if (!got)
+            return got.error();
+        return *got ? std::optional<std::uint32_t>(number) : std::optional<std::uint32_t>();
+    }
+    // Makes it hold first..last, the lowest on top.
+    Result<void> fill(std::uint32_t first, std::uint32_t last) const;
+};
 
+// counters, cells and free_cells together: a row of counters by key, as the sum over the CPUs.
+class CounterMap {
+  public:
+    CounterMap() = default;
+    CounterMap(RawMap keys, RawMap cells, FreeNumbers free);
+
+    const std::string &name() const { return keys_.name(); }
+    std::uint32_t max_entries() const { return keys_.max_entries(); }
     Result<std::optional<abi::ps_counter>> lookup(const abi::ps_counter_key &) const;
-    Result<bool> erase(const abi::ps_counter_key &key) const { return RawMap::erase(&key); }
+    // The cell is 0 again and may be given to any other row: nobody may count in it any more.
+    Result<bool> erase(const abi::ps_counter_key &) const;
     Result<void>
     for_each(const std::function<void(const abi::ps_counter_key &, const abi::ps_counter &)> &) const;
 
   private:
+    Map<abi::ps_counter_key, std::uint32_t> keys_;
+    RawMap cells_;
+    FreeNumbers free_;
     std::size_t cpus_ = 0;
-};
-
-// free_slots: a stack of slot numbers, shared with the birth program.
-class FreeSlots : private RawMap {
-  public:
-    FreeSlots() = default;
-    explicit FreeSlots(RawMap raw) : RawMap(std::move(raw)) {}
-    Result<void> push(std::uint32_t slot) const { return RawMap::push(&slot); }
-    Result<std::optional<std::uint32_t>> pop() const {
-        std::uint32_t slot = 0;
-        const auto got = RawMap::pop(&slot);
-        if (!got)
-            return got.error();
-        return *got ? std::optional<std::uint32_t>(slot) : std::optional<std::uint32_t>();
-    }
 };
 
 // A memory-mapped array map: reads and atomic writes without system calls. Move-only owner of the mapping.
@@ -138,7 +146,8 @@ using Id = std::uint32_t; // index of an array map
 struct Maps {
     GateElement gate;
     SlotTable slots;
-    FreeSlots free_slots;
+    FreeNumbers free_slots;
+    FreeNumbers free_cells;
     Map<std::uint64_t, abi::ps_row> containers;
     Map<abi::ps_birth_key, abi::ps_birth> birth;
     Map<Id, abi::ps_policy> policies;

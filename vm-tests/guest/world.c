@@ -141,7 +141,7 @@ bool world_slot(struct world *w, uint32_t slot, struct ps_slot *value) {
 uint64_t world_counted(struct world *w, uint32_t slot, uint8_t verdict, uint8_t reason) {
     struct ps_counter values[CPUS_MAX];
     struct ps_counter_key key, *previous = NULL;
-    int fd = map(w, "counters"), cpus = libbpf_num_possible_cpus();
+    int fd = map(w, "counters"), cells = map(w, "cells"), cpus = libbpf_num_possible_cpus();
     uint64_t packets = 0;
     if (cpus < 1 || cpus > CPUS_MAX)
         return 0;
@@ -149,7 +149,8 @@ uint64_t world_counted(struct world *w, uint32_t slot, uint8_t verdict, uint8_t 
         previous = &key;
         if (key.slot != slot || key.verdict != verdict || key.reason != reason)
             continue;
-        if (bpf_map_lookup_elem(fd, &key, values) == 0)
+        uint32_t cell;
+        if (bpf_map_lookup_elem(fd, &key, &cell) == 0 && bpf_map_lookup_elem(cells, &cell, values) == 0)
             for (int cpu = 0; cpu < cpus; cpu++)
                 packets += values[cpu].packets;
     }
