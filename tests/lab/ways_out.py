@@ -39,11 +39,32 @@ def udp(address: str, port: int, protocol: int = 0) -> socket.socket:
     return sock
 
 
-def as_file(mark: bytes):
-    file = tempfile.TemporaryFile()
-    file.write(mark)
-    file.flush()
-    return file
+# ---- ways to write to a connected socket ----
+
+def write_sendfile(sock: socket.socket, octets: bytes) -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(octets)
+        file.flush()
+        os.sendfile(sock.fileno(), file.fileno(), 0, len(octets))
+
+
+def write_splice(sock: socket.socket, octets: bytes) -> None:
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, octets)
+        os.splice(reader, sock.fileno(), len(octets))
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def write_zerocopy(sock: socket.socket, octets: bytes) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
+    sock.send(octets, MSG_ZEROCOPY)
+
+
+WRITES = {"send": socket.socket.send, "sendfile": write_sendfile, "splice": write_splice, "zerocopy": write_zerocopy}
+WRITES.update({f"uring {how}": (lambda how: lambda sock, octets: uring.send(how, sock, octets))(how) for how in ("inline", "async", "sqpoll")})
 
 
 # ---- datagrams ----
@@ -74,25 +95,18 @@ def udp_sendmmsg(address, port, mark):
 
 
 def udp_sendfile(address, port, mark):
-    with udp(address, port) as sock, as_file(mark) as file:
-        os.sendfile(sock.fileno(), file.fileno(), 0, len(mark))
+    with udp(address, port) as sock:
+        write_sendfile(sock, mark)
 
 
 def udp_splice(address, port, mark):
-    reader, writer = os.pipe()
-    try:
-        os.write(writer, mark)
-        with udp(address, port) as sock:
-            os.splice(reader, sock.fileno(), len(mark))
-    finally:
-        os.close(reader)
-        os.close(writer)
+    with udp(address, port) as sock:
+        write_splice(sock, mark)
 
 
 def udp_zerocopy(address, port, mark):
     with udp(address, port) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
-        sock.send(mark, MSG_ZEROCOPY)
+        write_zerocopy(sock, mark)
 
 
 def udp_cork(address, port, mark):
@@ -231,12 +245,23 @@ class WaysOut:
         self.sockets, self.server = sockets, None
 
     def operations(self) -> dict:
-        return {f.__name__: f for f in (self.way, self.status, self.tun, self.frame, self.handed_wait, self.handed_take)}
+        return {f.__name__: f for f in (self.way, self.write_by, self.status, self.tun, self.frame, self.handed_wait, self.handed_take)}
 
     def way(self, name: str, address: str, port: int, mark: str) -> dict:
         clock = Clock()
         try:
             WAYS[name](address, port, bytes.fromhex(mark))
+            return {"error": None, "us": clock.us()}
+        except uring.Disabled as error:
+            return {"error": name_of(error), "us": clock.us(), "disabled": True}
+        except OSError as error:
+            return {"error": name_of(error), "us": clock.us()}
+
+    def write_by(self, key: str, how: str, payload: str) -> dict:
+        """Octets on a held, open connection."""
+        clock = Clock()
+        try:
+            WRITES[how](self.sockets[key], bytes.fromhex(payload))
             return {"error": None, "us": clock.us()}
         except uring.Disabled as error:
             return {"error": name_of(error), "us": clock.us(), "disabled": True}
