@@ -12,6 +12,10 @@ from lab import Lab  # noqa: E402
 from observe import Counters, events, until  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "covers(hook, rule, family, protocol): the cases of tests/check/coverage.py that a test is one of")
+
+
 @pytest.fixture(scope="module")
 def lab():
     if os.geteuid() != 0:
