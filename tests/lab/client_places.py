@@ -55,8 +55,12 @@ class Place:
         return found
 
     def arrived(self, name: str, **fields) -> list[dict]:
-        """Packets to port 53 that left the container with this name in them."""
+        """Packets to port 53 that left the container with this name in them, suffixed or not."""
         return self.container.arrived(contains=wire_hex(name), port=53, **fields)
+
+    def asked(self, name: str) -> list[dict]:
+        """The same, of just this name; waits for it."""
+        return until(lambda: self.container.arrived(contains=wire_hex(name) + "00", port=53), 5, f"a query for {name} on the cable")
 
     def closed(self, addresses: list[str]) -> bool:
         """A connect to each is refused."""
@@ -104,7 +108,7 @@ def works(place: Place, client, name: str, tcp: bool = False) -> clients.LookUp:
     if found.connect is None:
         found.connect = 0 if place.container.probe("connect", address=found.addresses[0], port=80)["error"] is None else -1
     assert found.connect == 0, (client.name, found)
-    until(lambda: place.arrived(name), 5, f"{client.name}'s query for {name} on the cable")
+    place.asked(name)
     return found
 
 
