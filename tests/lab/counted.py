@@ -114,6 +114,11 @@ class Acts:
             raise Wrong("connected")
         self.books.add(key, 1)
 
+    def connect(self, key: str, address: str, port: int) -> None:
+        if (seen := self.connected(address, port)) is not None:
+            raise Wrong(f"not connected: {seen}")
+        self.books.add(key, 1)
+
     def connected(self, address: str, port: int) -> str | None:
         with socket.socket(family_of(address), socket.SOCK_STREAM) as sock:
             sock.settimeout(ANSWER_S)
