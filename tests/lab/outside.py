@@ -52,21 +52,22 @@ PROTOCOLS = {"tcp": (socket.SOCK_STREAM, 0, 0), "udp": (socket.SOCK_DGRAM, 0, 0)
              "icmp": (socket.SOCK_DGRAM, socket.IPPROTO_ICMP, socket.IPPROTO_ICMPV6)}
 
 
-def taken(container: Container, directory: Path, family: str, protocol: str, options: tuple = (), **bound) -> socket.socket:
+def taken(container: Container, directory: Path, family: str, protocol: str, options: tuple = (),
+          bound_to: tuple[str, int] = ("", 0)) -> socket.socket:
     """A socket that the container made for us: the packet hook sees it as the container's, the early hooks see us."""
     type, v4, v6 = PROTOCOLS[protocol]
     assert container.probe("hold", key="taken", family=int(FAMILY[family]), type=int(type), protocol=int(v4 if family == "v4" else v6),
-                           options=[list(option) for option in options], **bound)["error"] is None
+                           options=[list(option) for option in options], address=bound_to[0], port=bound_to[1])["error"] is None
     sock = take(container, directory, "taken")
     container.probe("held_close", key="taken")
     return sock
 
 
 def send_from_outside(container: Container, directory: Path, family: str, protocol: str, address: str, port: int, mark: str,
-                      options: tuple = (), **bound) -> tuple[str | None, float]:
+                      options: tuple = (), bound_to: tuple[str, int] = ("", 0)) -> tuple[str | None, float]:
     """The mark (hex) over such a socket: the error of the send (TCP: of the connect that does not wait; None when it got through) and
     how long the call took."""
-    with taken(container, directory, family, protocol, options, **bound) as sock:
+    with taken(container, directory, family, protocol, options, bound_to) as sock:
         octets = bytes.fromhex(mark)
         if protocol == "icmp":
             octets = (b"\x08" if family == "v4" else b"\x80") + bytes(6) + b"\1" + octets

@@ -4,9 +4,7 @@
 Part of probe.py's agent; runs inside the container. A way is a function of (address, port, mark); what it raises is what the
 application sees. IPv4, IPv6 and ::ffff:a.b.c.d all work where the way has them.
 """
-import array
 import ctypes
-import fcntl
 import os
 import socket
 import struct
@@ -19,7 +17,6 @@ UDPLITE, SCTP, MPTCP, SMC = 136, 132, 262, 256
 TCP_FASTOPEN_CONNECT, UDP_CORK, UDP_SEGMENT, SO_ZEROCOPY, MSG_ZEROCOPY = 30, 1, 103, 60, 0x4000000
 IPV6_HOPOPTS, IPV6_RTHDR, IPV6_DSTOPTS = 54, 57, 59
 PADDING = bytes([0, 0, 1, 4, 0, 0, 0, 0])  # an extension header of one PadN option
-TUNSETIFF, IFF_TUN = 0x400454CA, 0x1001
 
 
 def family(address: str) -> int:
@@ -239,13 +236,13 @@ for ring_way in (uring_send, uring_send_zc, uring_sendmsg, uring_connect, uring_
 
 
 class WaysOut:
-    """The ops. `sockets` are the agent's held ones: what is handed in becomes one of them."""
+    """The ops. `sockets` are the agent's held ones (held.py)."""
 
     def __init__(self, sockets: dict):
-        self.sockets, self.server = sockets, None
+        self.sockets = sockets
 
     def operations(self) -> dict:
-        return {f.__name__: f for f in (self.way, self.write_by, self.status, self.tun, self.frame, self.handed_wait, self.handed_take)}
+        return {f.__name__: f for f in (self.way, self.write_by)}
 
     def way(self, name: str, address: str, port: int, mark: str) -> dict:
         clock = Clock()
@@ -267,50 +264,3 @@ class WaysOut:
             return {"error": name_of(error), "us": clock.us(), "disabled": True}
         except OSError as error:
             return {"error": name_of(error), "us": clock.us()}
-
-    def status(self) -> dict:
-        """/proc/self/status, as the container's process has it."""
-        with open("/proc/self/status") as file:
-            return {"error": None, "fields": dict(line.rstrip("\n").split(":\t", 1) for line in file)}
-
-    def tun(self) -> dict:
-        """A TUN device, through a device node of its own (Docker grants MKNOD)."""
-        with tempfile.TemporaryDirectory() as directory:
-            node = os.path.join(directory, "tun")
-            os.mknod(node, 0o600 | 0o020000, os.makedev(10, 200))
-            clock, stage = Clock(), "open"
-            try:
-                fd = os.open(node, os.O_RDWR)
-                stage = "TUNSETIFF"
-                try:
-                    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", b"way%d", IFF_TUN))
-                finally:
-                    os.close(fd)
-                return {"error": None, "stage": stage, "us": clock.us()}
-            except OSError as error:
-                return {"error": name_of(error), "stage": stage, "us": clock.us()}
-
-    def frame(self, type: int, frame: str, device: str = "eth0") -> dict:
-        """One packet by a packet socket: link header and all where the type is SOCK_RAW."""
-        clock = Clock()
-        try:
-            with socket.socket(socket.AF_PACKET, type, 0) as sock:
-                sock.sendto(bytes.fromhex(frame), (device, 0x0800, 0, 0, b"\xff" * 6))
-            return {"error": None, "us": clock.us()}
-        except OSError as error:
-            return {"error": name_of(error), "us": clock.us()}
-
-    def handed_wait(self, path: str) -> dict:
-        """Listens for a socket that somebody outside will hand in."""
-        self.server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.server.bind(path)
-        self.server.listen(1)
-        return {"error": None}
-
-    def handed_take(self, key: str) -> dict:
-        peer, _ = self.server.accept()
-        with peer, self.server:
-            rights = array.array("i")
-            rights.frombytes(peer.recvmsg(1, 64)[1][0][2])
-        self.sockets[key] = socket.socket(fileno=rights[0])
-        return {"error": None}
