@@ -109,6 +109,19 @@ class Acts:
     def refused(self, key: str, address: str, port: int, connect: bool = False) -> None:
         self.datagram(key, address, port, b"denied", "EPERM", connect)
 
+    def flood_refused(self, key: str, address: str, port: int, count: int) -> None:
+        """As fast as it goes, on one socket."""
+        payload = b"flood"
+        with socket.socket(family_of(address), socket.SOCK_DGRAM) as sock:
+            sock.connect((address, port))
+            for _ in range(count):
+                try:
+                    sock.send(payload)
+                    raise Wrong("was sent")
+                except PermissionError:
+                    pass
+        self.books.add(key, count, count * (len(payload) + headers(address)))
+
     def refused_connect(self, key: str, address: str, port: int) -> None:
         if self.connected(address, port) != "EPERM":
             raise Wrong("connected")
