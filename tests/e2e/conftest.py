@@ -13,7 +13,7 @@ from observe import Counters, events, until  # noqa: E402
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "covers(hook, rule, family, protocol): the cases of tests/check/coverage.py that a test is one of")
+    config.addinivalue_line("markers", "covers(hook, rule, family, protocol): the cases of tests/check/case_coverage.py that a test is one of")
 
 
 @pytest.fixture(scope="module")

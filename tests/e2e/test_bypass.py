@@ -211,6 +211,7 @@ def test_a_routing_header_hides_no_destination(container, watch):
     assert not container.arrived(contains=mark)
 
 
+@pytest.mark.covers(hook="egress", rule="protocol", family="v4 v6", protocol="other")
 @pytest.mark.parametrize("family", [V4, V6])
 @pytest.mark.parametrize("way, reasons", [("udplite", ("protocol",)), ("sctp", ("protocol", "no-rule")), ("smc", ("socket-family", "no-rule"))])
 def test_other_transports_do_not_leave_even_where_a_rule_leads(container, watch, way, reasons, family):
@@ -226,6 +227,7 @@ def test_other_transports_do_not_leave_even_where_a_rule_leads(container, watch,
     assert not container.arrived(contains=mark)
 
 
+@pytest.mark.covers(hook="sock-create", rule="raw-socket", family="v4 v6", protocol="other")
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=[V4, V6])
 @pytest.mark.parametrize("protocol", [1, 17, 41, 47, 58, 132, 255])
 def test_no_raw_socket_is_made(container, watch, family, protocol):

@@ -81,6 +81,7 @@ def guard(lab) -> dict:
     return next(f for f in lab.daemon.get("/v1/features")["features"] if f["name"] == "socket-families")
 
 
+@pytest.mark.covers(hook="lsm", rule="socket-family", family="none", protocol="other")
 def test_every_family_outside_the_list_is_refused_or_the_gap_is_said(lab, world, watch):
     unlisted = [n for n in range(FAMILIES) if n not in LISTED]
     ops = [{"op": "make_socket", "family": n, "type": UDP} for n in unlisted] + [{"op": "make_socket", "family": V4, "type": SOCK_PACKET}]
@@ -148,6 +149,7 @@ def fragments(container, mark: bytes) -> dict[int, list[tuple[bytes, str]]]:
     return {V4: four, V6: six}
 
 
+@pytest.mark.covers(hook="egress", rule="raw-socket", family="v4 v6", protocol="other")
 def test_fragments_made_by_hand_leave_while_watched_and_not_when_enforced(lab, world, watch):
     """The raw sockets are made in audit mode, where nothing is refused; they are of no use afterwards."""
     container = world["before"]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules about addresses, one kind after the other: at each hook, for each address family and protocol, what a rule opens and what it
-does not. Errno and time, counter, reason and hook of each case; tests/check/coverage.py knows which cases there must be.
+does not. Errno and time, counter, reason and hook of each case; tests/check/case_coverage.py knows which cases there must be.
 
 The early hooks judge the caller; so that a packet hook's own verdict is seen, the container's socket is used by a process outside.
 """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is decided by more than an address: loopback, what others open, sources, hiding headers, birth. Each hook, family and protocol
-that tests/check/coverage.py lists; DNS is in test_matrix_dns.py, addresses and ports in test_matrix.py.
+that tests/check/case_coverage.py lists; DNS is in test_matrix_dns.py, addresses and ports in test_matrix.py.
 """
 import secrets
 import socket
@@ -192,9 +192,10 @@ def test_born_under_a_strict_root_it_reaches_nothing(lab, world, watch, family, 
     born = lab.container(f"born-{family}-{protocol}", "strict")
     born.watch_cable()
     mark = secrets.token_hex(16)
-    got = born.probe("way", name="tcp" if protocol == "tcp" else "udp_sendto", address=ALLOWED[family], port=80 if protocol == "tcp" else 9000, mark=mark)
+    way, port = ("tcp", 80) if protocol == "tcp" else ("udp_sendto", 9000)
+    got = born.probe("way", name=way, address=ALLOWED[family], port=port, mark=mark)
     assert got["error"] == "EPERM" and got["us"] < 50_000, got
     until(lambda: Counters(lab.daemon, born.path).of(direction="egress", verdict="deny", reason="birth") == 1, 5, "counted as birth")
     until(lambda: events(lab.daemon, born.path, hook="connect" if protocol == "tcp" else "sendmsg", reason="birth"), 5, "reported")
     control = world["client"].probe("udp", address=FENCE, port=9000)
-    assert control["answered"] and not born.arrived(destination=ALLOWED[family])
+    assert control["answered"] and not born.arrived(contains=mark) and not born.arrived(destination=ALLOWED[family])

@@ -5,7 +5,7 @@ supports. The hooks are read from the BPF programs and the reasons from bpf/abi.
 A test says what it covers: @pytest.mark.covers(hook="egress", rule="allow-cidr", family="v4 v6", protocol="tcp udp"), every pair of
 the product, as often as there are. A marker that names no pair of the matrix is a fault too.
 
-usage: coverage.py ROOT: prints every fault, or how many pairs are covered; exit 1 if there is a fault.
+usage: case_coverage.py ROOT: prints every fault, or how many pairs are covered; exit 1 if there is a fault.
 """
 import io
 import itertools
@@ -96,18 +96,18 @@ def check_design(root: Path, pairs: set[Pair]) -> list[str]:
     faults, programs, reasons = [], programs_of(root), reasons_of(root)
     for section, file in programs.items():
         if section not in PROGRAMS:
-            faults.append(f"bpf/{file}: SEC(\"{section}\") is in no row of tests/check/coverage.py: no test is known to cover it")
+            faults.append(f"bpf/{file}: SEC(\"{section}\") is in no row of tests/check/case_coverage.py: no test is known to cover it")
             continue
         hook, families = PROGRAMS[section]
         faults += [f"bpf/{file}: SEC(\"{section}\") has no pair of hook {hook} and family {family}" for family in families.split()
                    if not any(pair[0] == hook and pair[2] == family for pair in pairs)]
-    faults += [f"tests/check/coverage.py: there is no program SEC(\"{section}\")" for section in PROGRAMS if section not in programs]
+    faults += [f"tests/check/case_coverage.py: there is no program SEC(\"{section}\")" for section in PROGRAMS if section not in programs]
     known = set(" ".join(RULES.values()).split()) | set(UNREACHED)
     judged = {name for name, number in reasons.items() if 0 < number < 100}
-    faults += [f"bpf/abi.h: reason {name} is of no rule kind in tests/check/coverage.py" for name in sorted(judged - known)]
-    faults += [f"tests/check/coverage.py: there is no reason {name}" for name in sorted(known - judged)]
+    faults += [f"bpf/abi.h: reason {name} is of no rule kind in tests/check/case_coverage.py" for name in sorted(judged - known)]
+    faults += [f"tests/check/case_coverage.py: there is no reason {name}" for name in sorted(known - judged)]
     used = {pair[1] for pair in pairs}
-    return faults + [f"tests/check/coverage.py: rule kind {rule} is in no row, or not in RULES" for rule in sorted(used ^ set(RULES))]
+    return faults + [f"tests/check/case_coverage.py: rule kind {rule} is in no row, or not in RULES" for rule in sorted(used ^ set(RULES))]
 
 
 def check_cases(pairs: set[Pair], cases: dict[Pair, list[str]]) -> list[str]:
