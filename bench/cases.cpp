@@ -50,27 +50,25 @@ class Cases {
         std::vector<Row> rows;
         for (auto &each : cases_)
             rows.push_back(std::move(each.row));
-        compare(rows, "DNS query, 30 octets, 100000 domains", "DNS query, 30 octets, 1000 domains",
-                growth_budget);
+        compare(rows, "100000 domains over 1000, totals: DNS query, 30 octets",
+                "DNS query, 30 octets, 100000 domains", "DNS query, 30 octets, 1000 domains", growth_budget);
         const auto count = cases_.size();
-        for (std::size_t i = 0; i < count; ++i)
-            if (cases_[i].with_neighbours)
-                compare(rows, rows[i].what, rows[i].what.substr(0, rows[i].what.size() - std::strlen(crowd)),
-                        crowd_budget);
+        for (std::size_t i = 0; i < count; ++i) {
+            if (!cases_[i].with_neighbours)
+                continue;
+            const auto alone = rows[i].what.substr(0, rows[i].what.size() - std::strlen(crowd));
+            compare(rows, "10000 containers over 1, totals: " + alone, alone + crowd, alone, crowd_budget);
+        }
         return rows;
     }
 
   private:
-    static void compare(std::vector<Row> &rows, const std::string &what, const std::string &with,
-                        double most) {
-        const auto find = [&](const std::string &name) {
-            return *std::find_if(rows.begin(), rows.end(), [&](const Row &row) { return row.what == name; });
+    static void compare(std::vector<Row> &rows, const std::string &name, const std::string &what,
+                        const std::string &with, double most) {
+        const auto find = [&](const std::string &wanted) {
+            return *std::find_if(rows.begin(), rows.end(), [&](const Row &row) { return row.what == wanted; });
         };
-        Row made{"total of: " + what + " / without",
-                 find(what).measured,
-                 find(with).measured,
-                 Budget{Budget::Of::ratio, most},
-                 {}};
+        Row made{name, find(what).measured, find(with).measured, Budget{Budget::Of::ratio, most}, {}};
         rows.push_back(std::move(made));
     }
 

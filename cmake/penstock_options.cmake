@@ -5,6 +5,11 @@ target_compile_options(penstock_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wconversion -Wno-sign-conversion
   -fstack-protector-strong -fno-omit-frame-pointer)
 target_compile_definitions(penstock_options INTERFACE PENSTOCK_VERSION="${PROJECT_VERSION}")
+if(PENSTOCK_COVERAGE)
+  # Counters are atomic, as the daemon has threads.
+  target_compile_options(penstock_options INTERFACE --coverage -fprofile-update=atomic -fprofile-abs-path)
+  target_link_options(penstock_options INTERFACE --coverage)
+endif()
 if(PENSTOCK_SANITIZE)
   target_compile_options(penstock_options INTERFACE -fsanitize=${PENSTOCK_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(penstock_options INTERFACE -fsanitize=${PENSTOCK_SANITIZE})

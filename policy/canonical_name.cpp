@@ -28,7 +28,7 @@ char fold(char c) {
 }
 
 // What somebody who wrote this octet into a name had in mind.
-std::string octet_fault(std::string_view name, char octet) {
+Fault octet_fault(std::string_view name, char octet) {
     std::string message = quoted({&octet, 1}) + " cannot stand in a name; expected letters, digits, - and _";
     if (name.find("://") != name.npos)
         message += " (only the host name of a URL goes here)";
@@ -36,7 +36,7 @@ std::string octet_fault(std::string_view name, char octet) {
         message += " (addresses and networks go in cidrs)";
     else if (octet == ':')
         message += " (ports go in ports)";
-    return message;
+    return {message};
 }
 
 // Unicode's own mappings (TR46) are left out: they guess, IDNA 2008 refuses.
@@ -52,23 +52,30 @@ Outcome<std::string> to_a_label(std::string_view label) {
     return out;
 }
 
+// The first ASCII octet that no label has. Of U-labels before their conversion too: libidn2 ends a text at a NUL.
+const char *foreign_octet(std::string_view label) {
+    const auto found = std::find_if(label.begin(), label.end(), [](char c) {
+        return static_cast<unsigned char>(c) < 0x80 && !is_name_octet(c);
+    });
+    return found == label.end() ? nullptr : &*found;
+}
+
 // Appends the label in canonical form.
 Outcome<bool> append_label(std::string &out, std::string_view label, std::string_view whole) {
     if (label.empty())
         return Fault{"an empty label (two dots, or a dot in front)"};
     std::string folded(label);
     std::transform(folded.begin(), folded.end(), folded.begin(), fold);
+    if (const char *octet = foreign_octet(folded)) {
+        if (*octet == '*')
+            return Fault{"* stands only alone (every name) or as the whole first label (*.example.com)"};
+        return octet_fault(whole, *octet);
+    }
     if (!is_ascii(label)) {
         auto converted = to_a_label(folded);
         if (!converted)
             return converted.error();
         folded = std::move(*converted);
-    }
-    for (const char c : folded) {
-        if (c == '*')
-            return Fault{"* stands only alone (every name) or as the whole first label (*.example.com)"};
-        if (!is_name_octet(c))
-            return Fault{octet_fault(whole, c)};
     }
     if (folded.size() > max_label)
         return Fault{"label " + quoted(label) + " has " + std::to_string(folded.size()) +

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/report.h"
 
+#include "policy/wording.h"
+
 #include <algorithm>
 #include <stdexcept>
 
@@ -61,6 +63,17 @@ bool Where::any_field_faulty() const {
                                   [](const Places &child) { return child.faulty; });
 }
 
+namespace {
+
+// A key that is the author's own text (a label's name) may hold anything.
+std::string shown(std::string_view key) {
+    const bool plain = std::none_of(key.begin(), key.end(),
+                                    [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+    return plain ? std::string(key) : quoted(key);
+}
+
+} // namespace
+
 std::string Where::path() const {
     std::string path;
     for (std::size_t i = 0; i < depth_; ++i) {
@@ -68,7 +81,7 @@ std::string Where::path() const {
         if (step.key.empty())
             path += "[" + std::to_string(step.index) + "]";
         else
-            path.append(path.empty() ? "" : ".").append(step.key);
+            path.append(path.empty() ? "" : ".").append(shown(step.key));
     }
     return path;
 }

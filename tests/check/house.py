@@ -69,9 +69,10 @@ def read_exceptions(file: Path) -> dict[str, int]:
     return exceptions
 
 
-def check_readme(paths: list[Path]) -> list[str]:
-    """Every folder of the first two levels; what is deeper is explained there."""
+def check_readme(paths: list[Path], code: list[Path]) -> list[str]:
+    """Every folder with code at any depth, and every one of the first two levels; deeper ones of data alone are explained there."""
     folders = {Path(*path.parts[:depth]) for path in paths for depth in (1, 2) if len(path.parts) > depth}
+    folders |= {folder for path in code for folder in path.parents if folder.parts}
     have = {path.parent for path in paths if path.name == "README.md"}
     return [f"{folder}/README.md:1: is missing" for folder in sorted(folders - have) if not folder.parts[0].startswith(".")]
 
@@ -88,7 +89,7 @@ def check(root: Path) -> list[str]:
     code = [path for path in everything if is_code(root, path)]
     exceptions = read_exceptions(root / "tests/check/size_exceptions.txt")
     return (include_directions.check(root) + check_spdx(root, code) + check_size(root, code, exceptions)
-            + check_readme(everything) + check_markers(root, code))
+            + check_readme(everything, code) + check_markers(root, code))
 
 
 def main() -> int:

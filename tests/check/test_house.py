@@ -82,8 +82,9 @@ def test_a_broken_rule_is_found(tmp_path, path, text, part):
 
 
 def test_a_folder_without_a_readme_is_found(tmp_path):
-    faults = house.check(tree(tmp_path, {"policy/x.cpp": APACHE, "tests/unit/x.cpp": APACHE, "tests/README.md": "x\n"}))
-    assert [fault.split(":")[0] for fault in faults] == ["policy/README.md", "tests/unit/README.md"]
+    faults = house.check(tree(tmp_path, {"policy/x.cpp": APACHE, "tests/unit/deep/x.cpp": APACHE,
+                                         "tests/unit/seeds/of/x": "data", "tests/README.md": "x\n"}))
+    assert [fault.split(":")[0] for fault in faults] == ["policy/README.md", "tests/unit/README.md", "tests/unit/deep/README.md"]
 
 
 def test_a_listed_exception_may_be_longer(tmp_path):

@@ -12,6 +12,10 @@ from lab import Lab  # noqa: E402
 from observe import Counters, events, until  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "covers(hook, rule, family, protocol): the cases of tests/check/case_coverage.py that a test is one of")
+
+
 @pytest.fixture(scope="module")
 def lab():
     if os.geteuid() != 0:
@@ -35,7 +39,7 @@ class Watch:
     """What the product counted and reported for one container while a block ran."""
 
     def __init__(self, lab, container):
-        self.daemon, self.path = lab.daemon, container.path
+        self.daemon, self.path, self.directions = lab.daemon, container.path, set()
 
     def __enter__(self) -> "Watch":
         self.before = Counters(self.daemon, self.path)
@@ -46,7 +50,9 @@ class Watch:
         pass
 
     def grown(self, **fields) -> int:
-        return Counters(self.daemon, self.path).of(**fields) - self.before.of(**fields)
+        now = Counters(self.daemon, self.path)
+        self.directions |= {direction for _, direction, _, _ in now.since(self.before)}
+        return now.of(**fields) - self.before.of(**fields)
 
     def counted(self, packets: int = 1, **fields) -> None:
         """Exactly so many packets were counted with these fields."""
@@ -60,5 +66,16 @@ class Watch:
 
 
 @pytest.fixture
-def watch(lab):
-    return lambda container: Watch(lab, container)
+def watch(lab, request):
+    """Makes watches. A test that says it covers a packet's way must have seen the kernel count there, or its marker is worth nothing."""
+    made: list[Watch] = []
+
+    def make(container) -> Watch:
+        made.append(Watch(lab, container))
+        return made[-1]
+    yield make
+    claimed = {hook for marker in request.node.iter_markers("covers") if marker.kwargs["protocol"] != "other"
+               for hook in marker.kwargs["hook"].split() if hook != "birth"}
+    counted = set().union(*(one.directions for one in made))
+    missing = {"ingress" if hook == "ingress" else "egress" for hook in claimed} - counted
+    assert not missing, f"the test covers {claimed}, but no watch of it saw a counter grow at {missing}"

@@ -133,6 +133,7 @@ def test_under_a_strict_root_nothing_passes_from_birth(lab, world, alive):
           5, f"counted as birth: {Counters(lab.daemon, born.path).rows}")
 
 
+@pytest.mark.covers(hook="death", rule="row", family="none", protocol="other")
 def test_a_container_that_is_gone_leaves_its_counts(lab, world):
     gone = lab.container("late-3", resolvers=(DNSMASQ,))
     until(lambda: any(c["cgroup"] == gone.path for c in lab.daemon.get("/v1/containers")["containers"]), 5, "known")

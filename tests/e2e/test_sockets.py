@@ -40,6 +40,7 @@ def fence(container) -> None:
     until(lambda: container.arrived(contains=mark), 5, "the fence arrives")
 
 
+@pytest.mark.covers(hook="setsockopt", rule="source", family="v4 v6", protocol="tcp udp")
 @pytest.mark.parametrize("type", [UDP, TCP], ids=["udp", "tcp"])
 @pytest.mark.parametrize("family, level, name", [(V4, 0, 15), (V4, 0, 19), (V6, 41, 75), (V6, 41, 78)],
                          ids=["IP_FREEBIND", "IP_TRANSPARENT", "IPV6_TRANSPARENT", "IPV6_FREEBIND"])

@@ -56,8 +56,9 @@ def dnsmasq_files(directory: Path) -> Path:
     hosts = directory / "dnsmasq.hosts"
     hosts.write_text("".join(f"{address} {name}\n" for name, values in ZONE.items() if not is_alias(values)
                              for address in values))
-    lines = ["no-resolv", "no-hosts", "no-daemon", "bind-interfaces", "local=/test/", "local-ttl=60", "user=root",
-             f"addn-hosts={hosts}", f"listen-address={DNSMASQ}", f"listen-address={DNSMASQ6}",
+    # Not no-daemon: then a TCP connection on which nothing comes (a denied query) would hold up everybody's look-ups.
+    lines = ["keep-in-foreground", "log-facility=-", "no-resolv", "no-hosts", "bind-interfaces", "local=/test/", "local-ttl=60",
+             "user=root", f"addn-hosts={hosts}", f"listen-address={DNSMASQ}", f"listen-address={DNSMASQ6}",
              f"pid-file={directory}/dnsmasq.pid", "txt-record=txt.good.test,hello",
              "dns-rr=api.good.test,65,000100000100030268320000"]
     lines += [f"cname={name},{values[0]}" for name, values in ZONE.items() if is_alias(values)]

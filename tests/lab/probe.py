@@ -17,6 +17,7 @@ import dns  # noqa: E402
 from background import Background  # noqa: E402
 from clock import Clock, name_of  # noqa: E402
 from held import Held  # noqa: E402
+from inside import Inside  # noqa: E402
 from ways_out import WaysOut  # noqa: E402
 
 
@@ -223,6 +224,7 @@ def main() -> None:
     held = Held()
     OPS.update(held.operations())
     OPS.update(WaysOut(held.sockets).operations())
+    OPS.update(Inside(held.sockets).operations())
     print(json.dumps({"ready": os.getpid()}), flush=True)
     for line in sys.stdin:
         print(json.dumps(call(json.loads(line))), flush=True)

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What leaves a container, seen from outside of it: the IP packets that arrive at the internet's end of its cable.
 
-usage: sniffer.py DEVICE, as an agent (see probe.py): {"op": "seen", ...fields} gives the packets with these fields.
+usage: sniffer.py DEVICE [HEX...], as an agent (see probe.py): {"op": "seen", ...fields} gives the packets with these fields, and how
+many the kernel could not hand over. With HEX only packets that contain one of these are kept: for long watches.
 """
 import ipaddress
 import json
 import socket
+import struct
 import sys
 import threading
 
 ETH_P_ALL, PACKET_OUTGOING = 3, 4
+SOL_PACKET, PACKET_STATISTICS, SO_RCVBUFFORCE = 263, 6, 33
 
 
 def read(packet: bytes) -> dict | None:
@@ -29,30 +32,39 @@ def read(packet: bytes) -> dict | None:
 
 
 class Sniffer:
-    def __init__(self, device: str):
+    def __init__(self, device: str, *kept: str):
         self.packets: list[dict] = []
+        self.kept, self.lost = [bytes.fromhex(text) for text in kept], 0
         self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 26)
         self.sock.bind((device, ETH_P_ALL))
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self) -> None:
         while True:
             data, where = self.sock.recvfrom(65535)
-            packet = read(data) if where[2] != PACKET_OUTGOING else None
+            if where[2] == PACKET_OUTGOING or (self.kept and not any(text in data for text in self.kept)):
+                continue
+            packet = read(data)
             if packet:
                 self.packets.append(packet)
+
+    def missed(self) -> int:
+        """Packets that came faster than they were read."""
+        self.lost += struct.unpack("II", self.sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
+        return self.lost
 
     def seen(self, contains: str = "", **fields) -> list[dict]:
         return [p for p in list(self.packets) if contains in p["hex"] and all(p[name] == value for name, value in fields.items())]
 
 
 def main() -> None:
-    sniffer = Sniffer(sys.argv[1])
+    sniffer = Sniffer(*sys.argv[1:])
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         request.pop("op")
-        print(json.dumps({"packets": sniffer.seen(**request)}), flush=True)
+        print(json.dumps({"packets": sniffer.seen(**request), "missed": sniffer.missed()}), flush=True)
 
 
 main()

@@ -4,9 +4,7 @@
 Part of probe.py's agent; runs inside the container. A way is a function of (address, port, mark); what it raises is what the
 application sees. IPv4, IPv6 and ::ffff:a.b.c.d all work where the way has them.
 """
-import array
 import ctypes
-import fcntl
 import os
 import socket
 import struct
@@ -19,7 +17,6 @@ UDPLITE, SCTP, MPTCP, SMC = 136, 132, 262, 256
 TCP_FASTOPEN_CONNECT, UDP_CORK, UDP_SEGMENT, SO_ZEROCOPY, MSG_ZEROCOPY = 30, 1, 103, 60, 0x4000000
 IPV6_HOPOPTS, IPV6_RTHDR, IPV6_DSTOPTS = 54, 57, 59
 PADDING = bytes([0, 0, 1, 4, 0, 0, 0, 0])  # an extension header of one PadN option
-TUNSETIFF, IFF_TUN = 0x400454CA, 0x1001
 
 
 def family(address: str) -> int:
@@ -39,11 +36,32 @@ def udp(address: str, port: int, protocol: int = 0) -> socket.socket:
     return sock
 
 
-def as_file(mark: bytes):
-    file = tempfile.TemporaryFile()
-    file.write(mark)
-    file.flush()
-    return file
+# ---- ways to write to a connected socket ----
+
+def write_sendfile(sock: socket.socket, octets: bytes) -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(octets)
+        file.flush()
+        os.sendfile(sock.fileno(), file.fileno(), 0, len(octets))
+
+
+def write_splice(sock: socket.socket, octets: bytes) -> None:
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, octets)
+        os.splice(reader, sock.fileno(), len(octets))
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def write_zerocopy(sock: socket.socket, octets: bytes) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
+    sock.send(octets, MSG_ZEROCOPY)
+
+
+WRITES = {"send": socket.socket.send, "sendfile": write_sendfile, "splice": write_splice, "zerocopy": write_zerocopy}
+WRITES.update({f"uring {how}": (lambda how: lambda sock, octets: uring.send(how, sock, octets))(how) for how in ("inline", "async", "sqpoll")})
 
 
 # ---- datagrams ----
@@ -74,25 +92,18 @@ def udp_sendmmsg(address, port, mark):
 
 
 def udp_sendfile(address, port, mark):
-    with udp(address, port) as sock, as_file(mark) as file:
-        os.sendfile(sock.fileno(), file.fileno(), 0, len(mark))
+    with udp(address, port) as sock:
+        write_sendfile(sock, mark)
 
 
 def udp_splice(address, port, mark):
-    reader, writer = os.pipe()
-    try:
-        os.write(writer, mark)
-        with udp(address, port) as sock:
-            os.splice(reader, sock.fileno(), len(mark))
-    finally:
-        os.close(reader)
-        os.close(writer)
+    with udp(address, port) as sock:
+        write_splice(sock, mark)
 
 
 def udp_zerocopy(address, port, mark):
     with udp(address, port) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
-        sock.send(mark, MSG_ZEROCOPY)
+        write_zerocopy(sock, mark)
 
 
 def udp_cork(address, port, mark):
@@ -225,13 +236,13 @@ for ring_way in (uring_send, uring_send_zc, uring_sendmsg, uring_connect, uring_
 
 
 class WaysOut:
-    """The ops. `sockets` are the agent's held ones: what is handed in becomes one of them."""
+    """The ops. `sockets` are the agent's held ones (held.py)."""
 
     def __init__(self, sockets: dict):
-        self.sockets, self.server = sockets, None
+        self.sockets = sockets
 
     def operations(self) -> dict:
-        return {f.__name__: f for f in (self.way, self.status, self.tun, self.frame, self.handed_wait, self.handed_take)}
+        return {f.__name__: f for f in (self.way, self.write_by)}
 
     def way(self, name: str, address: str, port: int, mark: str) -> dict:
         clock = Clock()
@@ -243,49 +254,13 @@ class WaysOut:
         except OSError as error:
             return {"error": name_of(error), "us": clock.us()}
 
-    def status(self) -> dict:
-        """/proc/self/status, as the container's process has it."""
-        with open("/proc/self/status") as file:
-            return {"error": None, "fields": dict(line.rstrip("\n").split(":\t", 1) for line in file)}
-
-    def tun(self) -> dict:
-        """A TUN device, through a device node of its own (Docker grants MKNOD)."""
-        with tempfile.TemporaryDirectory() as directory:
-            node = os.path.join(directory, "tun")
-            os.mknod(node, 0o600 | 0o020000, os.makedev(10, 200))
-            clock, stage = Clock(), "open"
-            try:
-                fd = os.open(node, os.O_RDWR)
-                stage = "TUNSETIFF"
-                try:
-                    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", b"way%d", IFF_TUN))
-                finally:
-                    os.close(fd)
-                return {"error": None, "stage": stage, "us": clock.us()}
-            except OSError as error:
-                return {"error": name_of(error), "stage": stage, "us": clock.us()}
-
-    def frame(self, type: int, frame: str, device: str = "eth0") -> dict:
-        """One packet by a packet socket: link header and all where the type is SOCK_RAW."""
+    def write_by(self, key: str, how: str, payload: str) -> dict:
+        """Octets on a held, open connection."""
         clock = Clock()
         try:
-            with socket.socket(socket.AF_PACKET, type, 0) as sock:
-                sock.sendto(bytes.fromhex(frame), (device, 0x0800, 0, 0, b"\xff" * 6))
+            WRITES[how](self.sockets[key], bytes.fromhex(payload))
             return {"error": None, "us": clock.us()}
+        except uring.Disabled as error:
+            return {"error": name_of(error), "us": clock.us(), "disabled": True}
         except OSError as error:
             return {"error": name_of(error), "us": clock.us()}
-
-    def handed_wait(self, path: str) -> dict:
-        """Listens for a socket that somebody outside will hand in."""
-        self.server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.server.bind(path)
-        self.server.listen(1)
-        return {"error": None}
-
-    def handed_take(self, key: str) -> dict:
-        peer, _ = self.server.accept()
-        with peer, self.server:
-            rights = array.array("i")
-            rights.frombytes(peer.recvmsg(1, 64)[1][0][2])
-        self.sockets[key] = socket.socket(fileno=rights[0])
-        return {"error": None}

@@ -5,9 +5,11 @@ usage: web.py TCP_PORT[,TCP_PORT...] UDP_PORT[,UDP_PORT...]
   /            one line: the Host header and the address that was asked
   /stream      lines without an end, a hundred a second: a long-lived download
   /bytes/N     N octets
+  /numbers     blocks without an end, a hundred a second: block n is the number n, 8 octets, 1,024 times
 Prints "ready" when it listens.
 """
 import http.server
+import itertools
 import socket
 import socketserver
 import sys
@@ -19,8 +21,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        if self.path == "/stream":
-            self.stream()
+        if self.path in ("/stream", "/numbers"):
+            self.stream(lambda n: b"." * 1023 + b"\n" if self.path == "/stream" else n.to_bytes(8, "big") * 1024)
             return
         if self.path.startswith("/bytes/"):
             body = b"x" * int(self.path.split("/")[2])
@@ -32,15 +34,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def stream(self) -> None:
+    def stream(self, block) -> None:
         self.send_response(200)
         self.send_header("Connection", "close")
         self.end_headers()
         self.close_connection = True
-        line = b"." * 1023 + b"\n"
-        while True:
+        for n in itertools.count():
             try:
-                self.wfile.write(line)
+                self.wfile.write(block(n))
             except OSError:
                 return
             time.sleep(0.01)

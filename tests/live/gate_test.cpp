@@ -6,7 +6,9 @@
 #include "userspace/kernel/pin_lock.h"
 #include "userspace/sync/rows.h"
 
+#include <bpf/bpf.h>
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <set>
 
 using namespace penstock;
@@ -65,6 +67,7 @@ TEST_CASE("a gate pins its links and maps, and says what works") {
         const auto &feature = *find(gate->features(), name);
         const bool on = feature.state == kernel::Feature::State::on;
         CHECK((on || !feature.detail.empty()));
+        CHECK(feature.detail.find("failed to load: -") == std::string::npos); // once, and in words
         CHECK(feature.loses.empty() == on);
         CHECK((on || feature.detail != feature.loses));
     }
@@ -142,11 +145,32 @@ TEST_CASE("links that were removed or cut are told") {
     OwnCgroup own;
     auto gate = kernel::Gate::open(own.options());
     REQUIRE(gate);
-    CHECK(gate->lost_links().empty());
+    CHECK(gate->lost_pins().links.empty());
     std::filesystem::remove(own.bpffs / "links" / "ps_egress");
-    CHECK(gate->lost_links() == std::vector<std::string>{"ps_egress"});
+    CHECK(gate->lost_pins().links == std::vector<std::string>{"ps_egress"});
+    {
+        const UniqueFd link(::bpf_obj_get((own.bpffs / "links" / "ps_ingress").c_str()));
+        REQUIRE(::bpf_link_detach(link.get()) == 0); // the pin stays
+    }
+    CHECK(gate->lost_pins().links == std::vector<std::string>{"ps_egress", "ps_ingress"});
+    CHECK(gate->lost_pins().maps.empty());
+    std::filesystem::remove(own.bpffs / "maps" / "names");
+    CHECK(gate->lost_pins().maps == std::vector<std::string>{"names"});
     REQUIRE(kernel::detach_all(own.bpffs));
-    CHECK(gate->lost_links().size() > 8);
+    CHECK(gate->lost_pins().links.size() > 8);
+}
+
+TEST_CASE("pins of the same names that are another's are told") {
+    OwnCgroup own;
+    auto first = kernel::Gate::open(own.options());
+    REQUIRE(first);
+    REQUIRE(kernel::detach_all(own.bpffs));
+    auto second = kernel::Gate::open(own.options());
+    REQUIRE(second);
+    CHECK(second->lost_pins().links.empty());
+    CHECK(second->lost_pins().maps.empty());
+    CHECK(first->lost_pins().links.size() == names_in(own.bpffs / "links").size());
+    CHECK(first->lost_pins().maps.size() == names_in(own.bpffs / "maps").size());
 }
 
 TEST_CASE("the pins have one user, also after their folder was made anew") {
@@ -155,14 +179,37 @@ TEST_CASE("the pins have one user, also after their folder was made anew") {
     auto first = kernel::lock_pins(own.bpffs);
     REQUIRE(first);
     CHECK_FALSE(kernel::has_no_pins(own.bpffs));
+    CHECK(kernel::is_still_there(*first, own.bpffs));
     const auto second = kernel::lock_pins(own.bpffs, std::chrono::milliseconds(50));
     REQUIRE_FALSE(second);
+    CHECK(second.error().code == EBUSY);
     CHECK(second.error().message.find("another penstockd") != std::string::npos);
     REQUIRE(kernel::detach_all(own.bpffs)); // the folder that is locked goes
-    first->reset();
+    CHECK_FALSE(kernel::is_still_there(*first, own.bpffs));
     const auto third = kernel::lock_pins(own.bpffs, std::chrono::milliseconds(50));
-    REQUIRE(third);
+    REQUIRE(third); // first's lock keeps nobody out: it must know
+    CHECK_FALSE(kernel::is_still_there(*first, own.bpffs));
+    CHECK(kernel::is_still_there(*third, own.bpffs));
     CHECK_FALSE(kernel::lock_pins(own.bpffs, std::chrono::milliseconds(50)));
+}
+
+TEST_CASE("who waits for the pins does not make folders in the way of who takes them off") {
+    const OwnCgroup own;
+    auto holder = kernel::lock_pins(own.bpffs);
+    REQUIRE(holder);
+    CHECK_FALSE(kernel::lock_pins(own.bpffs, std::chrono::milliseconds(50)));
+    CHECK(std::filesystem::is_empty(own.bpffs));
+}
+
+TEST_CASE("the pins' folder is one in any spelling, and no place for pins is no other daemon") {
+    const OwnCgroup own;
+    const auto first = kernel::lock_pins(own.bpffs / "deeper" / "..");
+    REQUIRE(first);
+    CHECK(kernel::is_still_there(*first, own.bpffs));
+    CHECK(std::filesystem::is_empty(own.bpffs));
+    const auto elsewhere = kernel::lock_pins("/tmp/no-bpffs-here");
+    REQUIRE_FALSE(elsewhere);
+    CHECK(elsewhere.error().code != EBUSY);
 }
 
 TEST_CASE("detach_all leaves nothing, twice") {

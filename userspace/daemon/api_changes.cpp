@@ -15,12 +15,13 @@ namespace {
 
 constexpr unsigned most_checks = 4; // one is judged, the others wait
 
+// Shares the counter: at the end of the loop the frame that holds this is destroyed after the router.
 struct Counted {
-    explicit Counted(unsigned &counter) : count(counter) { ++count; }
-    ~Counted() { --count; }
+    explicit Counted(std::shared_ptr<unsigned> counter) : count(std::move(counter)) { ++*count; }
+    ~Counted() { --*count; }
     Counted(const Counted &) = delete;
     Counted &operator=(const Counted &) = delete;
-    unsigned &count;
+    std::shared_ptr<unsigned> count;
 };
 
 // The text in the body; none if its Content-Type is no policy format.
@@ -129,7 +130,7 @@ asio::awaitable<ApiAnswer> ApiRouter::post(const ApiRequest &request) {
         const auto outcome = co_await context_.control.apply(*source);
         co_return change_answer(outcome, context_.enforcer.generation(), false);
     }
-    if (checks_waiting_ >= most_checks)
+    if (*checks_waiting_ >= most_checks)
         co_return error_answer(503, "too many policies wait to be checked");
     const Counted counted(checks_waiting_);
     const auto turn = co_await check_turn_.take();

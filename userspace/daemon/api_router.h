@@ -10,6 +10,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/json/fwd.hpp>
 #include <chrono>
+#include <memory>
 #include <string>
 
 namespace penstock::daemon {
@@ -54,7 +55,7 @@ class ApiRouter {
 
     const ApiContext &context_;
     Turn check_turn_;
-    unsigned checks_waiting_ = 0; // or under way
+    std::shared_ptr<unsigned> checks_waiting_ = std::make_shared<unsigned>(0); // or under way
 };
 
 } // namespace penstock::daemon

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/daemon/cgroup_paths.h"
 
+#include "userspace/base/cgroup_mount.h"
 #include "userspace/container/path.h"
 
 #include <unistd.h>
@@ -28,6 +29,15 @@ Result<CgroupPaths> cgroup_paths(const std::string &mount, const Config &config)
                          ": nothing would be enforced in it");
     }
     return paths;
+}
+
+Result<void> check_cgroup_paths(const Config &config) {
+    const auto mount = cgroup_mount();
+    if (!mount)
+        return {};
+    if (const auto paths = cgroup_paths(mount->string(), config); !paths)
+        return paths.error();
+    return {};
 }
 
 std::vector<std::string> absent_strict_roots(const CgroupPaths &paths) {

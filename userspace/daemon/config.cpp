@@ -39,7 +39,7 @@ class Maker {
         if (config_.api_socket.empty())
             config_.api_socket = config_.run_dir + "/api.sock";
         if (config_.api_socket.size() > 107) // sun_path
-            fault(place("api-socket"),
+            fault(place(one("api-socket") ? "api-socket" : "run-dir"),
                   "'" + config_.api_socket + "' is longer than a socket's path may be (107)");
         metrics_address();
         parsed("log-level", parse_log_level, config_.log_level);

@@ -3,6 +3,8 @@
 #include "userspace/daemon/config.h"
 
 #include <algorithm>
+#include <sstream>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 namespace penstock::daemon {
@@ -68,17 +70,47 @@ class Reader {
     std::map<std::string, bool> seen_;
 };
 
+// Counts the documents before a tree is made of any: yaml-cpp makes empty documents of a stray , or ] without end.
+class OneDocument final : public YAML::EventHandler {
+  public:
+    void OnDocumentStart(const YAML::Mark &mark) override {
+        if (seen_ && mark.pos == start_)
+            throw YAML::ParserException(mark, "unexpected text");
+        if (seen_)
+            throw YAML::ParserException(mark, "expected one document");
+        seen_ = true;
+        start_ = mark.pos;
+    }
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark &, YAML::anchor_t) override {}
+    void OnAlias(const YAML::Mark &, YAML::anchor_t) override {}
+    void OnScalar(const YAML::Mark &, const std::string &, YAML::anchor_t, const std::string &) override {}
+    void OnSequenceStart(const YAML::Mark &, const std::string &, YAML::anchor_t,
+                         YAML::EmitterStyle::value) override {}
+    void OnSequenceEnd() override {}
+    void OnMapStart(const YAML::Mark &, const std::string &, YAML::anchor_t,
+                    YAML::EmitterStyle::value) override {}
+    void OnMapEnd() override {}
+
+  private:
+    bool seen_ = false;
+    int start_ = 0;
+};
+
+void check_one_document(const std::string &text) {
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    OneDocument handler;
+    while (parser.HandleNextDocument(handler)) {
+    }
+}
+
 } // namespace
 
 void parse_config(const std::string &file, const std::string &text, RawSettings &raw, ConfigFaults &faults) {
     try {
-        const auto documents = YAML::LoadAll(text);
-        if (documents.size() > 1) {
-            faults.faults.push_back(place_of(file, documents[1].Mark()) + ": expected one document");
-            return;
-        }
-        if (!documents.empty())
-            Reader(file, raw, faults).read(documents[0]);
+        check_one_document(text);
+        Reader(file, raw, faults).read(YAML::Load(text));
     } catch (const YAML::Exception &error) { // yaml-cpp reports bad syntax in no other way
         faults.faults.push_back(place_of(file, error.mark) + ": " + error.msg);
     }

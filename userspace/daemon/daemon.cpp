@@ -9,6 +9,7 @@
 #include "userspace/daemon/files.h"
 #include "userspace/daemon/lock.h"
 #include "userspace/daemon/notify.h"
+#include "userspace/daemon/pins_watch.h"
 #include "userspace/kernel/pin_lock.h"
 #include "userspace/sync/stale.h"
 
@@ -36,9 +37,9 @@ constexpr auto shutdown_patience = std::chrono::seconds(10);
 class Daemon {
   public:
     Daemon(asio::io_context &io, asio::thread_pool &pool, asio::thread_pool &checks, const Config &config,
-           const Log &log, kernel::Gate gate, kernel::EventRing ring, CgroupPaths paths)
-        : io_(io), pool_(pool), checks_(checks), log_(log), config_(config), gate_(std::move(gate)),
-          ring_(std::move(ring)), paths_(std::move(paths)), events_(events_kept) {}
+           const Log &log, UniqueFd pin_lock, kernel::Gate gate, kernel::EventRing ring, CgroupPaths paths)
+        : io_(io), pool_(pool), checks_(checks), log_(log), config_(config), pin_lock_(std::move(pin_lock)),
+          gate_(std::move(gate)), ring_(std::move(ring)), paths_(std::move(paths)), events_(events_kept) {}
 
     Result<void> start(PolicyStore store) {
         EnforcerOptions options{paths_.mount, paths_.gate_root, paths_.birth};
@@ -173,19 +174,6 @@ class Daemon {
         births_lost_ = gate.births_lost;
     }
 
-    // Somebody may remove the pins or cut a link: what was enforced by it is off, and that must be seen.
-    void look_at_pins() {
-        std::string lost;
-        for (const auto &name : gate_.lost_links())
-            lost += (lost.empty() ? "" : ", ") + name;
-        const std::string trouble =
-            lost.empty() ? "" : "enforcement was taken off, restart penstockd: links are gone: " + lost;
-        if (trouble != context_->pins_trouble && !trouble.empty())
-            log_.error(trouble);
-        context_->pins_trouble = trouble;
-        context_->absent_roots = absent_strict_roots(paths_);
-    }
-
     asio::awaitable<void> every_second() {
         events_lost_ = gate_.maps().gate.read().events_lost; // before this start; the tree was read after
         births_lost_ = gate_.maps().gate.read().births_lost;
@@ -193,8 +181,10 @@ class Daemon {
             co_await sleep_for(tick);
             note_lost_events();
             co_await enforcer_->sweep();
-            if (count % pins_ticks == 0)
-                look_at_pins();
+            if (count % pins_ticks == 0) {
+                look_at_pins(context_->pins_trouble, gate_, pin_lock_, config_.bpffs, log_);
+                context_->absent_roots = absent_strict_roots(paths_);
+            }
             if (enforcer_->tree().unwatched() > 0 && count % rescan_ticks == 0)
                 enforcer_->rescan();
         }
@@ -228,6 +218,7 @@ class Daemon {
     asio::thread_pool &pool_, &checks_;
     const Log &log_;
     const Config &config_;
+    UniqueFd pin_lock_;
     kernel::Gate gate_;
     kernel::EventRing ring_;
     CgroupPaths paths_;
@@ -258,7 +249,7 @@ Result<void> run_daemon(const Config &config, const Log &log) {
     auto paths = cgroup_paths(mount->string(), config);
     if (!paths)
         return paths.error();
-    const auto pins = kernel::lock_pins(config.bpffs);
+    auto pins = kernel::lock_pins(config.bpffs);
     if (!pins)
         return pins.error();
 
@@ -278,7 +269,8 @@ Result<void> run_daemon(const Config &config, const Log &log) {
 
     asio::io_context io(1);
     asio::thread_pool pool(1), checks(1);
-    Daemon daemon(io, pool, checks, config, log, std::move(*gate), std::move(*ring), std::move(*paths));
+    Daemon daemon(io, pool, checks, config, log, std::move(*pins), std::move(*gate), std::move(*ring),
+                  std::move(*paths));
     if (auto started = daemon.start(std::move(store)); !started)
         return started;
     io.run();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/daemon/flags.h"
 
+#include "userspace/daemon/cgroup_paths.h"
 #include "userspace/daemon/files.h"
 
 #include <CLI/CLI.hpp>
@@ -99,6 +100,9 @@ CommandLineResult read_command_line(int argc, const char *const *argv) {
     }
     CommandLine line;
     line.config = make_config(raw, faults);
+    if (faults.faults.empty() && !detach_all)
+        if (const auto checked = check_cgroup_paths(line.config); !checked)
+            faults.faults.push_back("penstockd: " + checked.error().message);
     if (!faults.faults.empty())
         return {std::nullopt, refuse(faults)};
     line.action = detach_all     ? CommandLine::Action::detach_all

@@ -16,7 +16,7 @@ constexpr auto lock_patience = std::chrono::seconds(3);
 
 Result<UniqueFd> lock_state(const std::string &state_dir) {
     const std::string path = state_dir + "/lock";
-    UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!file)
         return system_error("open " + path, errno);
     const auto deadline = std::chrono::steady_clock::now() + lock_patience;

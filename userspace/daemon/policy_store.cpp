@@ -39,6 +39,8 @@ PolicyStore::PolicyStore(std::string directory, std::string state)
     : directory_(std::move(directory)), state_(std::move(state)) {}
 
 Result<void> PolicyStore::prepare() const {
+    if (auto made = make_directory(state_, 0700); !made)
+        return made;
     return make_directory(state_ + "/applied", 0700);
 }
 

@@ -94,12 +94,4 @@ Result<void> attach(bpf_program *program, const AttachPoint &point) {
     return *updated ? Result<void>() : attach_over(program, point, pin);
 }
 
-bool is_attached(const std::filesystem::path &pin) {
-    const UniqueFd link(::bpf_obj_get(pin.c_str()));
-    bpf_link_info info{};
-    __u32 size = sizeof info;
-    return link && ::bpf_obj_get_info_by_fd(link.get(), &info, &size) == 0 &&
-           (info.type != BPF_LINK_TYPE_CGROUP || info.cgroup.cgroup_id != 0);
-}
-
 } // namespace penstock::kernel

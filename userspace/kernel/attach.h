@@ -21,7 +21,4 @@ struct AttachPoint {
 // The link is pinned as links/<program name>.
 Result<void> attach(bpf_program *, const AttachPoint &);
 
-// The pin is there, and what it pins is attached to something still.
-bool is_attached(const std::filesystem::path &pin);
-
 } // namespace penstock::kernel

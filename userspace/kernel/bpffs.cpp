@@ -43,7 +43,7 @@ Result<void> make_folder(const std::filesystem::path &folder) {
 
 } // namespace
 
-Result<PinFolders> make_pin_folders(const std::filesystem::path &bpffs) {
+Result<std::filesystem::path> make_pin_place(const std::filesystem::path &bpffs) {
     const std::filesystem::path place = bpffs.lexically_normal();
     if (!place.is_absolute())
         return Error{"bpffs path '" + bpffs.string() + "' is not absolute", EINVAL};
@@ -53,7 +53,16 @@ Result<PinFolders> make_pin_folders(const std::filesystem::path &bpffs) {
         if (::mount("bpf", usual_mount.c_str(), "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)
             return system_error("mount a bpf file system at " + usual_mount.string(), errno);
     }
-    const PinFolders folders{place / "maps", place / "links"};
+    if (const auto made = make_folder(place); !made)
+        return made.error();
+    return place;
+}
+
+Result<PinFolders> make_pin_folders(const std::filesystem::path &bpffs) {
+    const auto place = make_pin_place(bpffs);
+    if (!place)
+        return place.error();
+    const PinFolders folders{*place / "maps", *place / "links"};
     for (const auto &folder : {folders.maps, folders.links})
         if (const auto made = make_folder(folder); !made)
             return made.error();

@@ -26,7 +26,7 @@ struct Gate::Parts {
     UniqueFd root;
     std::uint32_t root_level = 0;
     bool adopted = false;
-    std::vector<std::filesystem::path> links; // as pinned
+    Pinned pinned;
 
     RawMap raw(const char *name) const;
     Result<MappedArray> mapped(const char *name) const;
@@ -169,10 +169,10 @@ Result<Gate> Gate::open(const GateOptions &options) {
     parts->adopted = *adopted;
     if (const auto done = parts->attach_all(); !done)
         return done.error();
-    auto links = list_pins(parts->point.links);
-    if (!links)
-        return links.error();
-    parts->links = std::move(*links);
+    auto pinned = Pinned::read(*folders, parts->point.root_id);
+    if (!pinned)
+        return pinned.error();
+    parts->pinned = std::move(*pinned);
     return Gate(std::move(parts));
 }
 
@@ -190,12 +190,8 @@ const Maps &Gate::maps() const {
 const Features &Gate::features() const {
     return parts_->loaded.features;
 }
-std::vector<std::string> Gate::lost_links() const {
-    std::vector<std::string> lost;
-    for (const auto &link : parts_->links)
-        if (!is_attached(link))
-            lost.push_back(link.filename().string());
-    return lost;
+LostPins Gate::lost_pins() const {
+    return parts_->pinned.lost();
 }
 bool Gate::adopted() const {
     return parts_->adopted;

@@ -5,6 +5,7 @@
 
 #include "userspace/kernel/features.h"
 #include "userspace/kernel/maps.h"
+#include "userspace/kernel/pinned.h"
 #include "userspace/kernel/ring.h"
 
 #include <filesystem>
@@ -37,8 +38,7 @@ class Gate {
     const Maps &maps() const;
     const Features &features() const;
     Result<EventRing> open_events() const;
-    // Links that were pinned by open() and are gone or cut since: what they enforced is off.
-    std::vector<std::string> lost_links() const;
+    LostPins lost_pins() const;    // of what open() found or made, by what they are, not by their names
     bool adopted() const;          // the maps were there before
     std::uint64_t root_id() const; // cgroup id of the gate root
     std::uint32_t root_level() const;

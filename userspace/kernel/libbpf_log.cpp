@@ -56,6 +56,8 @@ std::string LibbpfLog::tail() const {
         if (line.find("-- END PROG LOAD LOG") != std::string::npos)
             out += (out.empty() ? "" : "; ") + previous;
         else if (line.find("-- BEGIN PROG LOAD LOG") == std::string::npos &&
+                 line.find("': failed to load: -") ==
+                     std::string::npos && // says again what was said in words
                  (starts(line, "prog '") || starts(line, "map '") || starts(line, "Error in bpf_")))
             out += (out.empty() ? "" : "; ") + line;
         if (!starts(line, "processed ") && !line.empty())

@@ -39,6 +39,12 @@ static void expect_counted(struct world *w, const char *what, uint32_t slot, uin
     report(world_counted(w, slot, verdict, reason) > 0, what, "not counted");
 }
 
+static void expect_all_families(const char *what, int exception) {
+    char why[64];
+    snprintf(why, sizeof(why), "not family %d", exception);
+    report(exception == 0, what, why);
+}
+
 /* ---- what an application does, inside a container or outside; 0 or an errno ---- */
 
 static int send_datagram(const char *to) {
@@ -103,6 +109,34 @@ static int packet_socket(void) {
 static int vsock_socket(void) {
     return open_socket(AF_VSOCK, SOCK_STREAM, 0);
 }
+static int packet_dgram_socket(void) {
+    return open_socket(AF_PACKET, SOCK_DGRAM, htons(ETH_P_ALL));
+}
+/* The old way to a packet socket: the kernel turns the family into AF_PACKET. */
+static int packet_type_socket(void) {
+    return open_socket(AF_INET, SOCK_PACKET, htons(ETH_P_ALL));
+}
+static int xdp_socket(void) {
+    return open_socket(AF_XDP, SOCK_RAW, 0);
+}
+
+/* Families that lead nowhere but through the IP hooks, or nowhere at all. */
+static bool is_listed(int family) {
+    return family == AF_UNIX || family == AF_INET || family == AF_INET6 || family == AF_NETLINK || family == AF_ALG;
+}
+/* These give 0, or the first family that is not treated as the list says: EPERM is what the LSM gives. */
+static int unlisted_families(void) {
+    for (int family = 0; family < AF_MAX; family++)
+        if (!is_listed(family) && open_socket(family, SOCK_DGRAM, 0) != EPERM)
+            return family ? family : AF_MAX;
+    return 0;
+}
+static int listed_families(void) {
+    for (int family = 0; family < AF_MAX; family++)
+        if (is_listed(family) && open_socket(family, family == AF_NETLINK ? SOCK_RAW : SOCK_DGRAM, 0) == EPERM)
+            return family;
+    return 0;
+}
 static int unix_socket(void) {
     return open_socket(AF_UNIX, SOCK_STREAM, 0);
 }
@@ -133,7 +167,12 @@ static void test_families(struct world *w) {
     expect_counted(w, "the raw socket is counted", WORLD_SLOT, PS_DENY, PS_R_RAW_SOCKET);
     expect("a packet socket is refused by the LSM", EPERM, world_inside(WORLD_CONTAINER, packet_socket));
     expect_counted(w, "the packet socket is counted", WORLD_SLOT, PS_DENY, PS_R_SOCKET_FAMILY);
-    expect("an unlisted family is refused by the LSM", EPERM, world_inside(WORLD_CONTAINER, vsock_socket));
+    expect("so is one without link headers", EPERM, world_inside(WORLD_CONTAINER, packet_dgram_socket));
+    expect("and one by the old socket type", EPERM, world_inside(WORLD_CONTAINER, packet_type_socket));
+    expect("a vsock socket is refused by the LSM", EPERM, world_inside(WORLD_CONTAINER, vsock_socket));
+    expect("an XDP socket is refused by the LSM", EPERM, world_inside(WORLD_CONTAINER, xdp_socket));
+    expect_all_families("so is every family outside the list", world_inside(WORLD_CONTAINER, unlisted_families));
+    expect_all_families("no listed family is", world_inside(WORLD_CONTAINER, listed_families));
     expect("a unix socket is not refused", 0, world_inside(WORLD_CONTAINER, unix_socket));
     expect("the host may open raw sockets", 0, raw_socket());
     expect("the host may open packet sockets", 0, packet_socket());

@@ -137,3 +137,15 @@ TEST_CASE("the packaged settings are in order, and say the defaults except for t
     CHECK(config.bpffs == defaults.bpffs);
     CHECK(config.birth.names.size() == defaults.birth.names.size());
 }
+
+TEST_CASE("text that yaml-cpp takes for documents without end is one fault") {
+    for (const auto *text : {"]", "run-dir: /x\n]", "a: b\n,", "}}"}) {
+        INFO(text);
+        CHECK(read(text).faults.size() >= 1);
+    }
+}
+
+TEST_CASE("a socket's path that is too long is a fault of the setting that made it so") {
+    CHECK(has(read("run-dir: /" + std::string(120, 'x') + "\n").faults, "p.yaml:1:10: "));
+    CHECK(has(read("run-dir: /r\napi-socket: /" + std::string(120, 'x') + "\n").faults, "p.yaml:2:13: "));
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/daemon/temp_directory.h"
+#include "userspace/base/cgroup_mount.h"
 #include "userspace/daemon/flags.h"
 
 #include <catch2/catch.hpp>
@@ -92,4 +93,14 @@ TEST_CASE("what to do instead of running") {
     CHECK_FALSE(read({"--version"}).command_line);
     CHECK(read({"--version"}).exit_code == 0);
     CHECK(read({"--help"}).exit_code == 0);
+}
+
+TEST_CASE("settings that this machine's cgroups refuse are not in order, but hinder nobody from taking "
+          "enforcement off") {
+    if (!cgroup_mount())
+        return; // nothing to hold them against
+    CHECK(read({"--gate-root", "/gate", "--strict-root", "/gate/x", "--check-config"}).exit_code == 0);
+    CHECK(read({"--gate-root", "/gate", "--strict-root", "/nowhere", "--check-config"}).exit_code == 2);
+    CHECK(read({"--gate-root", "/gate", "--strict-root", "/nowhere"}).exit_code == 2);
+    CHECK(read({"--gate-root", "/gate", "--strict-root", "/nowhere", "--detach-all"}).exit_code == 0);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/daemon/temp_directory.h"
 #include "userspace/daemon/files.h"
+#include "userspace/daemon/lock.h"
 #include "userspace/daemon/policy_set.h"
 #include "userspace/daemon/policy_store.h"
 
@@ -118,4 +119,16 @@ TEST_CASE("a set knows which file each policy came from, and one bad document re
                                    {});
     CHECK_FALSE(bad.set);
     CHECK(policy::has_errors(bad.diagnostics));
+}
+
+TEST_CASE("the state is nobody else's to list, and its lock is a file of its own") {
+    const TempDirectory directory;
+    const auto state = directory.path + "/deep/state";
+    REQUIRE(PolicyStore(directory.path + "/policies", state).prepare().has_value());
+    CHECK((fs::status(state).permissions() & fs::perms::all) == fs::perms::owner_all);
+    directory.write("elsewhere", "kept");
+    fs::create_symlink(directory.path + "/elsewhere", state + "/lock");
+    CHECK_FALSE(lock_state(state).has_value());
+    fs::remove(state + "/lock");
+    CHECK(lock_state(state).has_value());
 }

@@ -128,3 +128,11 @@ TEST_CASE("the same name in any spelling is the same pattern in a policy") {
     CHECK(p.allow[0].domains[0] == p.allow[0].domains[1]);
     CHECK(p.allow[0].domains[2].name == "example.com");
 }
+
+TEST_CASE("an octet that no name has is refused in a U-label, too: libidn2 would cut the text at a NUL") {
+    const std::string cut("b\xc3\xbc\0x.example", 13);
+    CHECK(is_fault(name(cut), "\\x00"));
+    CHECK(is_fault(pattern("*." + cut), "\\x00"));
+    CHECK(is_fault(name("b\xc3\xbc\n.example"), "\\x0a"));
+    CHECK(is_fault(name("b\xc3\xbc*.example"), "stands only alone"));
+}

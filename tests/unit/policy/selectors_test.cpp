@@ -2,6 +2,7 @@
 // What may stand in spec.select.
 #include "tests/unit/policy/front_helpers.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 using namespace penstock::policy;
@@ -68,4 +69,11 @@ TEST_CASE("other globs have no ** and no classes, and are not empty") {
                Contains("5:25 spec.select[0].labels.a: expected text"));
     CHECK_THAT(faults_of("  select: [{labels: {a: x, a: y}}]"),
                Contains("5:28 spec.select[0].labels: key \"a\" is given twice"));
+}
+
+TEST_CASE("a label's name is shown on one line, whatever is in it") {
+    const auto text = faults_of("  select: [{labels: {\"a\\e[2J\\nb\": x**}}]");
+    CHECK(std::count(text.begin(), text.end(), '\n') == 2); // two faults, a line each
+    CHECK(text.find('\x1b') == text.npos);
+    CHECK_THAT(text, Contains("spec.select[0].labels.\"a\\x1b[2J\\x0ab\": "));
 }
