@@ -52,6 +52,15 @@ static __always_inline int identity__of_slot(struct identity *me, __u32 slot) {
     return identity__of_binding(me, slot, *(volatile const __u64 *)&row->binding);
 }
 
+/* The same for what a socket remembers; 0 when the slot has changed hands or its row was taken away since. */
+static __always_inline int identity__remembered(struct identity *me, __u32 slot, __u32 serial) {
+    const struct ps_slot *row = bpf_map_lookup_elem(&slots, &slot);
+
+    if (!serial || !row || row->serial != serial || row->flags & PS_SLOT_RELEASED)
+        return 0;
+    return identity__of_slot(me, slot) && me->serial == serial;
+}
+
 /*
  * Index of the highest bit set; mask is not 0. Without branches: with them the verifier would walk 16 paths a
  * level (46k instructions instead of 2k).

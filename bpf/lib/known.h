@@ -81,7 +81,8 @@ static __always_inline int known__holds(const struct ps_socket *m) {
     if (!binding)
         return 0;
     slot = bpf_map_lookup_elem(&slots, &index);
-    return slot && *(volatile const __u64 *)&slot->binding == binding && slot->serial == m->serial;
+    return slot && *(volatile const __u64 *)&slot->binding == binding && slot->serial == m->serial &&
+           !(slot->flags & PS_SLOT_RELEASED); /* nor one whose row was taken away by a change of policy */
 }
 
 static __always_inline int known__passes(struct __sk_buff *skb, int direction) {

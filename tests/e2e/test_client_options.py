@@ -159,16 +159,15 @@ def test_an_answer_of_several_tcp_segments_teaches_all_of_it_when_they_arrive_me
 
 
 @pytest.mark.parametrize("name", ["glibc", "go"])
-def test_an_answer_of_several_tcp_segments_teaches_nothing_and_stays_closed(world, watch, name):
+def test_an_answer_of_several_tcp_segments_teaches_no_more_than_the_truncated_one_before_it(world, watch, name):
     with watch(world.at["segments"].container) as seen:
         found, known = look_up_huge(world, name, "segments")
-    assert found.connect != 0 and known == [], (found, known)
+    assert len(known) < HUGE and set(known) < set(found.addresses), (found, known)
     assert seen.grown(direction="ingress", verdict="none", reason="answer-truncated") >= 1
-    assert seen.grown(direction="egress", verdict="deny", reason="no-rule") >= 1
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_musl_takes_a_truncated_answer_for_whole_and_finds_its_addresses_closed(world, watch, server):
+def test_musl_takes_a_truncated_answer_for_whole_and_its_addresses_are_open(world, watch, server):
     """musl 1.2.3 has no TCP: from dnsmasq and bind it gets some of the addresses, from unbound none."""
     at, asked = world.at["large"], PARTIAL_NAMES[server]
     world.places.resolv_conf(at.container, SERVERS[server])
@@ -179,17 +178,18 @@ def test_musl_takes_a_truncated_answer_for_whole_and_finds_its_addresses_closed(
     if server == "unbound":
         assert found.error == "EAI_NONAME" and found.addresses == [], found
     else:
-        assert 0 < len(found.addresses) < LARGE and found.connect != 0, found
-        assert seen.grown(direction="egress", verdict="deny", reason="no-rule") >= 1
+        assert 0 < len(found.addresses) < LARGE and found.connect == 0, found
+        assert seen.grown(direction="egress", verdict="deny", reason="no-rule") == 0
 
 
 @pytest.mark.parametrize("name, server", OVER_TCP)
-def test_a_denied_name_over_tcp_never_leaves_and_its_client_waits(world, name, server):
-    """TCP takes the query and then can't send it; glibc's read has no time-out, Go's has 5 s a try."""
+def test_a_denied_name_over_tcp_never_leaves_and_its_client_gives_up_soon(world, name, server):
+    """TCP takes the query and then can't send it: the kernel ends the connection after 3 s. Two tries, and glibc's search."""
     at, asked = world.over_tcp[server], f"{name}-{server}.{DENIED_UNDER}"
     found, took = world.waiting[name, server].result(timeout=60)
-    assert all(one.error and not one.addresses for one in found), found
-    world.waited[name, server] = f"{took:.1f} s: {found[0].error}" if found else f"still waiting after {WAIT_S} s"
+    assert found and all(one.error and not one.addresses for one in found), found
+    assert took < 20, took
+    world.waited[name, server] = f"{took:.1f} s: {found[0].error}"
     denied = events(world.daemon, at.container.path, kind="denied", reason="name-not-allowed", name=asked)
     assert denied and {event["protocol"] for event in denied} == {"tcp"}, denied
     assert Counters(world.daemon, at.container.path).of(direction="egress", verdict="deny", reason="name-not-allowed") >= 1
