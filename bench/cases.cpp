@@ -66,7 +66,8 @@ class Cases {
     static void compare(std::vector<Row> &rows, const std::string &name, const std::string &what,
                         const std::string &with, double most) {
         const auto find = [&](const std::string &wanted) {
-            return *std::find_if(rows.begin(), rows.end(), [&](const Row &row) { return row.what == wanted; });
+            return *std::find_if(rows.begin(), rows.end(),
+                                 [&](const Row &row) { return row.what == wanted; });
         };
         Row made{name, find(what).measured, find(with).measured, Budget{Budget::Of::ratio, most}, {}};
         rows.push_back(std::move(made));

@@ -26,7 +26,7 @@ using Client = double (*)(const Task &);   // gives how many a second
 Client client_of(const std::string &word); // null: no such
 void resolve(const Task &, int name);      // throws if there is no answer
 
-// Milliseconds from mkdir of a new cgroup to the first refused datagram of a process that entered it.
+// Milliseconds from mkdir of a new cgroup to the first refused datagram of a process that was started in it.
 double ms_until_enforced(const std::string &cgroup, const std::string &denied_address);
 
 [[noreturn]] void serve(const std::string &address, const std::vector<std::string> &dns_addresses);

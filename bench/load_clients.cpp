@@ -3,14 +3,11 @@
 #include "bench/load.h"
 #include "userspace/base/unique_fd.h"
 
-#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
-#include <fstream>
 #include <memory>
 
 namespace penstock::bench::load {
@@ -155,20 +152,6 @@ Client client_of(const std::string &word) {
         if (word == each.word)
             return each.client;
     return nullptr;
-}
-
-double ms_until_enforced(const std::string &cgroup, const std::string &denied_address) {
-    const auto to = place(denied_address, 9);
-    const auto start = Clock::now();
-    if (mkdir(cgroup.c_str(), 0755))
-        fail("mkdir " + cgroup);
-    if (!(std::ofstream(cgroup + "/cgroup.procs") << 0 << std::flush))
-        throw std::runtime_error("enter " + cgroup);
-    const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    while (sendto(fd.get(), "x", 1, 0, generic(to), sizeof to) == 1 || errno != EPERM)
-        if (seconds_since(start) > 10)
-            throw std::runtime_error("a new container was not enforced within 10 s");
-    return seconds_since(start) * 1000;
 }
 
 } // namespace penstock::bench::load

@@ -73,8 +73,12 @@ addAction(NotRule(SuffixMatchNodeRule(allowed)), RCodeAction(DNSRCode.REFUSED))
 """
 
 
-def allowed(words: list[str]) -> bool:
-    return subprocess.run([*words, "true"], stderr=subprocess.DEVNULL).returncode == 0
+def priority() -> list[str]:
+    """Before whatever else the machine does, so that a figure is ours: by a real-time class, or as nice as it gets."""
+    for words in (["chrt", "-f", "10"], ["nice", "-n", "-20"]):
+        if subprocess.run([*words, "true"], stderr=subprocess.DEVNULL).returncode == 0:
+            return words
+    return []
 
 
 class Places:
@@ -83,7 +87,7 @@ class Places:
     def __init__(self, lab: Lab, build: Path):
         self.lab, self.build = lab, build
         self.cpu = str(max(os.sched_getaffinity(0)))
-        self.priority = next(words for words in (["chrt", "-f", "10"], ["nice", "-n", "-20"], []) if allowed(words))
+        self.alone = [*priority(), "taskset", "-c", self.cpu]
         self.load = str(build / "bench/load")
         for address in (DNS, DNS_PROXY):
             lab.internet.netns.add_address(f"{address}/32", "lo")
@@ -94,14 +98,10 @@ class Places:
                        (("none", self.bare), ("empty", self.empty), ("penstock", self.penstock), ("nftables", self.nftables),
                         ("proxies", self.proxies), ("unmanaged", self.unmanaged))}
 
-    def alone(self) -> list[str]:
-        """Before whatever else the machine does: by a real-time class, or as nice as it gets."""
-        return [*self.priority, "taskset", "-c", self.cpu]
-
     def background(self, netns: Netns, cgroup: Path, *command: str) -> subprocess.Popen:
         log = open(self.lab.directory / f"{Path(command[0]).name}.log", "w")
         enter = [sys.executable, "-I", "-S", str(ROOT / "tests/lab/enter.py"), str(cgroup), netns.name, "-"]
-        process = subprocess.Popen([*enter, *self.alone(), *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen([*enter, *self.alone, *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         log.close()
         self.processes.append(process)
         return process
@@ -173,7 +173,7 @@ class Places:
     def measure(self, place: str, kind: str, seconds: float, connections: int = 1) -> float:
         """How many a second."""
         proxied = place == "proxies"
-        command = self.places[place].command(*self.alone(), self.load, kind, str(seconds), str(connections),
+        command = self.places[place].command(*self.alone, self.load, kind, str(seconds), str(connections),
                                              PROXY if proxied else SERVER, DNS_PROXY if proxied else DNS)
         run = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30)
         if run.returncode != 0:

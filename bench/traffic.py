@@ -61,10 +61,10 @@ def rivals(found: dict, kind: str, connections: int, called: str) -> list[Row]:
         if not can(place, kind) or (place == "nftables" and kind == "dns"):
             continue
         each = ratios(found, "penstock", kind, connections, place)
-        least = 1.0 if kind == "dns" else least
+        unfiltered = statistics.median(ratios(found, BASE, kind, connections, place))
         made.append(Row(f"{called}: Penstock over {NAMES[place]}", statistics.median(found["penstock", kind, connections]), "",
                         baseline=statistics.median(found[place, kind, connections]), ratio=statistics.median(each),
-                        spread=spread(each), least_ratio=least))
+                        spread=spread(each), least_ratio=least, note=f"no programs at all would be {unfiltered:.2f}"))
     return made
 
 

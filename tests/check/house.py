@@ -42,7 +42,7 @@ def check_spdx(root: Path, paths: list[Path]) -> list[str]:
     faults = []
     for path in paths:
         head = "\n".join((root / path).read_text(errors="replace").splitlines()[:3])
-        wanted = DUAL if path.parts[0] == "bpf" else APACHE
+        wanted = DUAL if path.parts[0] == "bpf" or path.name.endswith(".bpf.c") else APACHE  # the kernel takes no other
         if f"SPDX-License-Identifier: {wanted}" not in head:
             faults.append(f"{path}:1: no line SPDX-License-Identifier: {wanted}")
     return faults

@@ -73,6 +73,7 @@ def test_an_include_loop_is_found(tmp_path):
 @pytest.mark.parametrize("path, text, part", [
     ("policy/x.cpp", "int x;\n", "SPDX"),
     ("bpf/x.bpf.c", "/* SPDX-License-Identifier: Apache-2.0 */\n", "SPDX"),
+    ("bench/x.bpf.c", "/* SPDX-License-Identifier: Apache-2.0 */\n", "SPDX"),
     ("policy/x.cpp", APACHE + "\n" * 300, "301 lines"),
     ("policy/x.cpp", APACHE + "// TO" "DO later\n", "finish it"),
 ])

@@ -85,7 +85,7 @@ def test_of_two_servers_both_are_tried_and_both_refused_at_once(world, watch, na
     at, asked = configured(world, servers=(DNSMASQ, BIND)), f"two-{name}.{DENIED_UNDER}"
     with watch(at.container) as seen:
         found = at.look_up(world.clients[name], asked, 3)
-    assert all(one.error for one in found) and best_and_median_ms(found)[0] < 100, found
+    assert all(one.error for one in found) and best_and_median_ms(found)[0] < 500, found  # curl: a whole process
     assert seen.grown(direction="egress", verdict="deny", reason="name-not-allowed") >= 2 * 3
     assert seen.grown(direction="egress", verdict="allow") == 0
     until(lambda: {event["remote"] for event in events(world.daemon, at.container.path, kind="denied", name=asked)} == {DNSMASQ, BIND},

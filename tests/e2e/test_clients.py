@@ -17,7 +17,7 @@ READERS = ("glibc", "musl", "go", "python", "curl")  # those that read resolv.co
 # What each says of a denied name.
 AT_ONCE = {"glibc": "EAI_AGAIN", "python": "EAI_AGAIN", "go": "write: operation not permitted", "curl": "Could not resolve host"}
 WAITING = {"musl": "EAI_AGAIN", "dig": "timed out", "dig +tcp": "timed out"}
-AT_ONCE_MS = 100
+AT_ONCE_MS = {"glibc": 100, "python": 100, "go": 100, "curl": 500}  # curl: a whole process
 
 
 def denied_name(client: str, place: tuple) -> str:
@@ -90,7 +90,7 @@ def test_a_denied_name_fails_at_once(world, watch, name, place):
         found = at.look_up(world.client(name), asked, times)
     assert len(found) == times and all(one.error and AT_ONCE[name] in one.error and not one.addresses for one in found), found
     world.measured[name, place] = best_and_median_ms(found)
-    assert world.measured[name, place][0] < AT_ONCE_MS, found
+    assert world.measured[name, place][0] < AT_ONCE_MS[name], found
     assert seen.grown(direction="egress", verdict="deny", reason="name-not-allowed") >= times
     assert seen.grown(direction="egress", verdict="allow") == 0
     seen.reported(kind="denied", reason="name-not-allowed", name=asked, remote=at.server, remote_port=53)
@@ -126,7 +126,7 @@ def test_a_denied_name_with_a_search_list_fails_at_once(world, watch, name):
     finally:
         world.places.resolv_conf(at.container, at.server)
     assert all(one.error and AT_ONCE[name] in one.error for one in found), found
-    assert best_and_median_ms(found)[0] < AT_ONCE_MS, found
+    assert best_and_median_ms(found)[0] < AT_ONCE_MS[name], found
     assert seen.grown(direction="egress", verdict="deny", reason="name-not-allowed") >= 3
     assert at.arrived(asked.partition(".")[0] + "." + DENIED_UNDER) == []
 

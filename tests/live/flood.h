@@ -43,7 +43,8 @@ class Flood {
     };
 
     explicit Flood(const std::filesystem::path &cgroup) {
-        void *shared = ::mmap(nullptr, sizeof(Books), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        void *shared =
+            ::mmap(nullptr, sizeof(Books), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (shared == MAP_FAILED)
             throw std::runtime_error("mmap");
         books_ = new (shared) Books{};
@@ -151,8 +152,9 @@ class Flood {
             if (books_->open_sent - books_->open_arrived < under_way_max)
                 (::send(open, payload, octets, 0) == octets ? books_->open_sent : books_->open_failed)++;
             refused(::send(closed, payload, octets, 0), books_->closed_refused);
-            refused(::sendto(unconnected, payload, octets, 0, reinterpret_cast<const sockaddr *>(&to), sizeof to),
-                    books_->closed_attempts_refused);
+            refused(
+                ::sendto(unconnected, payload, octets, 0, reinterpret_cast<const sockaddr *>(&to), sizeof to),
+                books_->closed_attempts_refused);
         }
     }
 

@@ -21,7 +21,8 @@ using test::soon;
 namespace {
 
 constexpr int upgrades = 60, upgrades_min = 10, swaps = 500;
-constexpr std::chrono::seconds patience{15}; // for the upgrades: each has the verifier read all programs, under the flood
+constexpr std::chrono::seconds patience{
+    15}; // for the upgrades: each has the verifier read all programs, under the flood
 
 // A link of the gate and two programs that take turns in it.
 struct Swap {
@@ -73,7 +74,8 @@ std::uint32_t contain(kernel::Gate &gate, const OwnCgroup &own, const std::files
     const auto policy = only_the_open_address();
     const auto handle = writer->put(std::make_shared<const policy::Image>(policy::compile({&policy}, {})));
     REQUIRE(handle);
-    const auto row = sync::Rows(gate).make(cgroup_id(cgroup).value(), own.level(cgroup), 0, handle->binding());
+    const auto row =
+        sync::Rows(gate).make(cgroup_id(cgroup).value(), own.level(cgroup), 0, handle->binding());
     REQUIRE(row);
     return row->slot;
 }
@@ -117,7 +119,8 @@ TEST_CASE("programs are replaced under a flood: no packet is unfiltered, none is
     REQUIRE(swapped.size() >= 9);
     const auto start = std::chrono::steady_clock::now();
     int done = 0;
-    for (; done < upgrades && (done < upgrades_min || std::chrono::steady_clock::now() - start < patience); done++) {
+    for (; done < upgrades && (done < upgrades_min || std::chrono::steady_clock::now() - start < patience);
+         done++) {
         auto newer = kernel::Gate::open(own.options());
         INFO((newer ? "" : newer.error().message));
         REQUIRE(newer);
@@ -135,8 +138,9 @@ TEST_CASE("programs are replaced under a flood: no packet is unfiltered, none is
     flood.stop();
 
     std::cout << done << " upgrades in " << took.count() << " s and " << swaps * swapped.size()
-              << " single replacements; sent " << books.open_sent << ", arrived " << books.open_arrived << ", refused "
-              << books.closed_refused + books.closed_attempts_refused << ", left " << books.closed_arrived << "\n";
+              << " single replacements; sent " << books.open_sent << ", arrived " << books.open_arrived
+              << ", refused " << books.closed_refused + books.closed_attempts_refused << ", left "
+              << books.closed_arrived << "\n";
     CHECK(books.open_failed == 0);
     CHECK(books.open_sent == books.open_arrived);
     CHECK(books.closed_sent == 0);

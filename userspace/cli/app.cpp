@@ -182,8 +182,11 @@ void add_control(CLI::App &app, Choice &choice) {
                 "read the policy directory again (root); exit 1 and nothing changed if it is refused",
                 "  penstock reload\n", [](const Session &session) { return reload(session); });
     CLI::App *unload = add(
-        app, "unload", "take ALL enforcement off the machine, at once (root); runs penstockd --detach-all",
-        "  penstock unload\n  penstock unload --bpffs /sys/fs/bpf/penstock\n");
+        app, "unload",
+        "take ALL enforcement off the machine, at once (root; the daemon must be stopped first); runs "
+        "penstockd "
+        "--detach-all",
+        "  systemctl stop penstockd && penstock unload\n  penstock unload --bpffs /sys/fs/bpf/penstock\n");
     unload->add_option("--bpffs", choice.unload.bpffs, "directory of the pins, as given to penstockd")
         ->option_text("PATH");
     unload

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // The endpoints that judge or change policy.
-#include "userspace/container/glob.h"
 #include "userspace/daemon/api_answers.h"
+#include "userspace/daemon/api_judge.h"
 #include "userspace/daemon/api_router.h"
-#include "userspace/telemetry/names.h"
 
-#include <algorithm>
-#include <iterator>
+#include <boost/asio/detached.hpp>
+#include <malloc.h>
+#include <memory>
+#include <utility>
 
 namespace penstock::daemon {
 namespace asio = boost::asio;
-namespace json = boost::json;
 namespace {
 
 constexpr unsigned most_checks = 4; // one is judged, the others wait
+constexpr std::size_t large_text = 64 * 1024;
+constexpr auto trim_delay = std::chrono::milliseconds(100);
+constexpr unsigned checks_kept_for_changers = 2; // so that readers cannot keep root from it
 
 // Shares the counter: at the end of the loop the frame that holds this is destroyed after the router.
 struct Counted {
@@ -43,66 +46,10 @@ std::optional<policy::Source> source_of(const ApiRequest &request) {
     return source;
 }
 
-ApiAnswer check_answer(const policy::Loaded &loaded) {
-    json::array names;
-    json::object unenforced;
-    for (const auto &policy : loaded.policies) {
-        names.push_back(json::string(policy.name));
-        json::array fields;
-        for (const auto &field : policy.unenforced())
-            fields.push_back(json::string("spec." + field));
-        if (!fields.empty())
-            unenforced[policy.name] = std::move(fields);
-    }
-    return json_answer({{"ok", !policy::has_errors(loaded.diagnostics)},
-                        {"policies", std::move(names)},
-                        {"unenforced", std::move(unenforced)},
-                        {"diagnostics", diagnostics_json(loaded.diagnostics)}});
-}
-
-json::object diff_json(const policy::Policy &wanted, const policy::Policy *now, const Enforcer &enforcer) {
-    using Values = std::vector<std::pair<std::string, std::string>>;
-    const Values before = now ? policy_values(*now) : Values{};
-    const Values after = policy_values(wanted);
-    Values removed, added;
-    std::set_difference(before.begin(), before.end(), after.begin(), after.end(),
-                        std::back_inserter(removed));
-    std::set_difference(after.begin(), after.end(), before.begin(), before.end(), std::back_inserter(added));
-    struct Change {
-        std::string path;
-        bool add;
-        std::string value;
-    };
-    std::vector<Change> changes;
-    for (auto &[path, value] : removed)
-        changes.push_back({path, false, value});
-    for (auto &[path, value] : added)
-        changes.push_back({path, true, value});
-    std::stable_sort(changes.begin(), changes.end(), [](const auto &a, const auto &b) {
-        return std::tie(a.path, a.add) < std::tie(b.path, b.add);
-    });
-    json::array rows;
-    for (const auto &change : changes)
-        rows.push_back({{"op", change.add ? "add" : "remove"},
-                        {"path", telemetry::utf8_text(change.path)},
-                        {"value", telemetry::utf8_text(change.value)}});
-
-    std::vector<std::string> containers;
-    const container::Selection would({wanted}, enforcer.gate_root(), {});
-    for (const auto &[path, node] : enforcer.tree().nodes()) {
-        const auto known = enforcer.containers().find(node.id);
-        const bool selected = known != enforcer.containers().end() &&
-                              std::find(known->second.policies.begin(), known->second.policies.end(),
-                                        wanted.name) != known->second.policies.end();
-        if (selected || would.standing(path).kind == container::Standing::Kind::selected)
-            containers.push_back(path);
-    }
-    return {{"name", wanted.name},
-            {"change", !now           ? "added"
-                       : rows.empty() ? "unchanged"
-                                      : "changed"},
-            {"containers", strings_json(containers)},
-            {"changes", std::move(rows)}};
+// What judging took, many times the text, would stay with the allocator. After the request's own memory is given back.
+asio::awaitable<void> trim_soon(asio::thread_pool &pool) {
+    co_await sleep_for(trim_delay);
+    co_await on_pool(pool, [] { return ::malloc_trim(0); });
 }
 
 } // namespace
@@ -130,7 +77,7 @@ asio::awaitable<ApiAnswer> ApiRouter::post(const ApiRequest &request) {
         const auto outcome = co_await context_.control.apply(*source);
         co_return change_answer(outcome, context_.enforcer.generation(), false);
     }
-    if (*checks_waiting_ >= most_checks)
+    if (*checks_waiting_ >= most_checks + (request.may_change ? checks_kept_for_changers : 0))
         co_return error_answer(503, "too many policies wait to be checked");
     const Counted counted(checks_waiting_);
     const auto turn = co_await check_turn_.take();
@@ -138,26 +85,13 @@ asio::awaitable<ApiAnswer> ApiRouter::post(const ApiRequest &request) {
 }
 
 asio::awaitable<ApiAnswer> ApiRouter::judge(const ApiRequest &request, const policy::Source &source) {
-    auto load = [&] {
-        const std::vector<policy::Source> one(1, source);
-        return policy::load(one);
-    };
-    const auto loaded = co_await on_pool(context_.checks, load);
-    if (request.path[2] == "check")
-        co_return check_answer(loaded);
-    if (policy::has_errors(loaded.diagnostics)) {
-        ChangeOutcome refused;
-        refused.status = 422;
-        refused.error = "policy refused";
-        refused.diagnostics = loaded.diagnostics;
-        co_return change_answer(refused, 0, false);
-    }
-    const auto set = context_.enforcer.policies();
-    json::array policies;
-    for (const auto &policy : loaded.policies)
-        policies.push_back(diff_json(policy, set ? set->find(policy.name) : nullptr, context_.enforcer));
-    co_return json_answer(
-        {{"policies", std::move(policies)}, {"diagnostics", diagnostics_json(loaded.diagnostics)}});
+    const bool diff = request.path[2] == "diff";
+    const auto now = diff ? in_force(context_.enforcer) : InForceNow();
+    auto work = [&] { return judge_text(source, diff ? &now : nullptr); };
+    auto answer = co_await on_pool(context_.checks, work);
+    if (source.text.size() > large_text)
+        asio::co_spawn(co_await asio::this_coro::executor, trim_soon(context_.checks), asio::detached);
+    co_return answer;
 }
 
 } // namespace penstock::daemon

@@ -2,10 +2,12 @@
 // The endpoints about one container or all: its state, its totals, what it has learned.
 #include "userspace/daemon/api_answers.h"
 #include "userspace/daemon/api_router.h"
+#include "userspace/telemetry/json.h"
 #include "userspace/telemetry/names.h"
 
 #include <algorithm>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 
 namespace penstock::daemon {
@@ -14,6 +16,43 @@ namespace json = boost::json;
 using telemetry::hex_id;
 using telemetry::time_text;
 using telemetry::utf8_text;
+
+namespace {
+
+using Owners = std::unordered_map<std::uint32_t, container::CgroupNode>; // by slot
+
+json::array names_json(const std::vector<LearnedName> &names) {
+    json::array all;
+    for (const auto &name : names) {
+        const std::chrono::system_clock::time_point expires(
+            std::chrono::duration_cast<std::chrono::system_clock::duration>(
+                std::chrono::nanoseconds(name.expires_wall_ns)));
+        all.push_back(
+            {{"name", utf8_text(name.name)}, {"expires", time_text(expires)}, {"expired", name.expired}});
+    }
+    return all;
+}
+
+ApiAnswer learned_answer(const std::vector<LearnedAddress> &addresses, const Owners &owners) {
+    std::vector<std::pair<const container::CgroupNode *, const LearnedAddress *>> rows;
+    for (const auto &address : addresses)
+        if (const auto owner = owners.find(address.slot); owner != owners.end())
+            rows.emplace_back(&owner->second, &address);
+    std::sort(rows.begin(), rows.end(), [](const auto &a, const auto &b) {
+        return std::tie(a.first->path, a.second->slot, a.second->address) <
+               std::tie(b.first->path, b.second->slot, b.second->address);
+    });
+    json::array all;
+    for (const auto &[owner, address] : rows)
+        all.push_back({{"container", utf8_text(owner->path)},
+                       {"cgroup_id", hex_id(owner->id)},
+                       {"address", address->address.text()},
+                       {"private", address->is_private},
+                       {"names", names_json(address->names)}});
+    return json_answer({{"learned", std::move(all)}});
+}
+
+} // namespace
 
 asio::awaitable<ApiAnswer> ApiRouter::container(const Container &found) {
     auto object = container_json(found);
@@ -26,8 +65,10 @@ asio::awaitable<ApiAnswer> ApiRouter::container(const Container &found) {
         for (const auto &resolver : found.image->resolvers)
             resolvers.push_back(json::string(resolver.text()));
 
-    const auto now = co_await snapshot(); // `found` may be gone after this
-    const auto learned = co_await context_.meter.learned();
+    const auto shared_now = co_await snapshot(); // `found` may be gone after this
+    const auto shared_learned = co_await all_learned();
+    const auto &now = *shared_now;
+    const auto &learned = *shared_learned;
     if (!now || !learned)
         co_return error_answer(500, now ? learned.error().message : now.error().message);
     telemetry::CounterRow sums[2][4] = {};
@@ -53,6 +94,27 @@ asio::awaitable<ApiAnswer> ApiRouter::container(const Container &found) {
     co_return json_answer(object);
 }
 
+asio::awaitable<ApiAnswer> ApiRouter::counters(const ApiRequest &request) {
+    std::optional<std::uint64_t> only;
+    if (const auto wanted = request.query.find("container"); wanted != request.query.end()) {
+        const auto found = find_container(context_.enforcer, wanted->second);
+        if (const auto *fault = std::get_if<ApiAnswer>(&found))
+            co_return *fault;
+        only = std::get<const Container *>(found)->node.id;
+    }
+    const auto shared = co_await snapshot();
+    const auto &now = *shared;
+    if (!now)
+        co_return error_answer(500, now.error().message);
+    auto write = [&] { return json_answer(telemetry::counters_json(*now, only)); };
+    co_return co_await on_pool(context_.readers, write);
+}
+
+asio::awaitable<std::shared_ptr<const Result<std::vector<LearnedAddress>>>> ApiRouter::all_learned() {
+    auto read = [this] { return context_.meter.learned(); };
+    co_return co_await learned_.get(read);
+}
+
 asio::awaitable<ApiAnswer> ApiRouter::learned(const ApiRequest &request) {
     std::optional<std::uint32_t> only;
     if (const auto wanted = request.query.find("container"); wanted != request.query.end()) {
@@ -61,35 +123,15 @@ asio::awaitable<ApiAnswer> ApiRouter::learned(const ApiRequest &request) {
             co_return *fault;
         only = std::get<const Container *>(found)->row.slot;
     }
-    const auto addresses = co_await context_.meter.learned();
-    if (!addresses)
-        co_return error_answer(500, addresses.error().message);
-    std::vector<std::pair<const Container *, const LearnedAddress *>> rows;
-    for (const auto &address : *addresses)
-        if (const auto *owner = context_.enforcer.at_slot(address.slot);
-            owner && (!only || *only == address.slot))
-            rows.emplace_back(owner, &address);
-    std::sort(rows.begin(), rows.end(), [](const auto &a, const auto &b) {
-        return std::tie(a.first->node.path, a.second->slot, a.second->address) <
-               std::tie(b.first->node.path, b.second->slot, b.second->address);
-    });
-    json::array all;
-    for (const auto &[owner, address] : rows) {
-        json::array names;
-        for (const auto &name : address->names) {
-            const std::chrono::system_clock::time_point expires(
-                std::chrono::duration_cast<std::chrono::system_clock::duration>(
-                    std::chrono::nanoseconds(name.expires_wall_ns)));
-            names.push_back(
-                {{"name", utf8_text(name.name)}, {"expires", time_text(expires)}, {"expired", name.expired}});
-        }
-        all.push_back({{"container", utf8_text(owner->node.path)},
-                       {"cgroup_id", hex_id(owner->node.id)},
-                       {"address", address->address.text()},
-                       {"private", address->is_private},
-                       {"names", std::move(names)}});
-    }
-    co_return json_answer({{"learned", std::move(all)}});
+    const auto addresses = co_await all_learned();
+    if (!*addresses)
+        co_return error_answer(500, addresses->error().message);
+    Owners owners;
+    for (const auto &[id, container] : context_.enforcer.containers())
+        if (!only || *only == container.row.slot)
+            owners[container.row.slot] = container.node;
+    auto write = [&] { return learned_answer(**addresses, owners); };
+    co_return co_await on_pool(context_.readers, write);
 }
 
 } // namespace penstock::daemon

@@ -180,7 +180,12 @@ ApiAnswer ApiRouter::ready() const {
     return json_answer({{"status", "ok"}});
 }
 
-asio::awaitable<Result<telemetry::Snapshot>> ApiRouter::snapshot() {
+asio::awaitable<std::shared_ptr<const Result<telemetry::Snapshot>>> ApiRouter::snapshot() {
+    auto read = [this] { return read_snapshot(); };
+    co_return co_await snapshots_.get(read);
+}
+
+asio::awaitable<Result<telemetry::Snapshot>> ApiRouter::read_snapshot() {
     auto snapshot = co_await context_.meter.snapshot();
     if (snapshot) {
         const auto set = context_.enforcer.policies();
@@ -195,7 +200,8 @@ asio::awaitable<Result<telemetry::Snapshot>> ApiRouter::snapshot() {
 }
 
 asio::awaitable<ApiAnswer> ApiRouter::status() {
-    const auto now = co_await snapshot();
+    const auto shared = co_await snapshot();
+    const auto &now = *shared;
     if (!now)
         co_return error_answer(500, now.error().message);
     const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(now->time - context_.started);
@@ -238,34 +244,25 @@ asio::awaitable<ApiAnswer> ApiRouter::status() {
 }
 
 asio::awaitable<ApiAnswer> ApiRouter::features() {
-    const auto now = co_await snapshot();
+    const auto shared = co_await snapshot();
+    const auto &now = *shared;
     if (!now)
         co_return error_answer(500, now.error().message);
     co_return json_answer(telemetry::features_json(*now, kernel_release()));
 }
 
 asio::awaitable<ApiAnswer> ApiRouter::metrics() {
-    const auto now = co_await snapshot();
+    const auto shared = co_await snapshot();
+    const auto &now = *shared;
     if (!now)
         co_return error_answer(500, now.error().message);
-    ApiAnswer answer;
-    answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    answer.body = telemetry::prometheus_text(*now);
-    co_return answer;
-}
-
-asio::awaitable<ApiAnswer> ApiRouter::counters(const ApiRequest &request) {
-    std::optional<std::uint64_t> only;
-    if (const auto wanted = request.query.find("container"); wanted != request.query.end()) {
-        const auto found = find_container(context_.enforcer, wanted->second);
-        if (const auto *fault = std::get_if<ApiAnswer>(&found))
-            co_return *fault;
-        only = std::get<const Container *>(found)->node.id;
-    }
-    const auto now = co_await snapshot();
-    if (!now)
-        co_return error_answer(500, now.error().message);
-    co_return json_answer(telemetry::counters_json(*now, only));
+    auto write = [&] {
+        ApiAnswer answer;
+        answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
+        answer.body = telemetry::prometheus_text(*now);
+        return answer;
+    };
+    co_return co_await on_pool(context_.readers, write);
 }
 
 ApiAnswer ApiRouter::events(const ApiRequest &request) const {

@@ -6,6 +6,7 @@
 #include "userspace/daemon/api_message.h"
 #include "userspace/daemon/meter.h"
 #include "userspace/daemon/policy_control.h"
+#include "userspace/daemon/shared_reading.h"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/json/fwd.hpp>
@@ -15,10 +16,10 @@
 
 namespace penstock::daemon {
 
-struct ApiContext {                 // borrowed: lives as long as the daemon
-    boost::asio::thread_pool &pool; // of enforcement
-    boost::asio::thread_pool
-        &checks; // judges texts that change nothing, so that these never hold up enforcement
+struct ApiContext {                    // borrowed: lives as long as the daemon
+    boost::asio::thread_pool &pool;    // of enforcement
+    boost::asio::thread_pool &checks;  // judges texts that change nothing,
+    boost::asio::thread_pool &readers; // and this reads what the kernel counts: neither holds up enforcement
     Enforcer &enforcer;
     Meter &meter;
     PolicyControl &control;
@@ -34,7 +35,8 @@ struct ApiContext {                 // borrowed: lives as long as the daemon
 class ApiRouter {
   public:
     ApiRouter(boost::asio::io_context &io, const ApiContext &context)
-        : context_(context), check_turn_(io.get_executor()) {}
+        : context_(context), check_turn_(io.get_executor()), snapshots_(io.get_executor()),
+          learned_(io.get_executor()) {}
 
     boost::asio::awaitable<ApiAnswer> answer(ApiRequest);
 
@@ -49,12 +51,16 @@ class ApiRouter {
     boost::asio::awaitable<ApiAnswer> container(const Container &);
     boost::asio::awaitable<ApiAnswer> learned(const ApiRequest &);
     boost::asio::awaitable<ApiAnswer> explain(const ApiRequest &);
-    boost::asio::awaitable<Result<telemetry::Snapshot>> snapshot();
+    boost::asio::awaitable<Result<telemetry::Snapshot>> read_snapshot();
+    boost::asio::awaitable<std::shared_ptr<const Result<telemetry::Snapshot>>> snapshot();
+    boost::asio::awaitable<std::shared_ptr<const Result<std::vector<LearnedAddress>>>> all_learned();
     ApiAnswer ready() const;
     ApiAnswer events(const ApiRequest &) const;
 
     const ApiContext &context_;
     Turn check_turn_;
+    SharedReading<Result<telemetry::Snapshot>> snapshots_;
+    SharedReading<Result<std::vector<LearnedAddress>>> learned_;
     std::shared_ptr<unsigned> checks_waiting_ = std::make_shared<unsigned>(0); // or under way
 };
 

@@ -10,6 +10,7 @@
 #include "userspace/daemon/lock.h"
 #include "userspace/daemon/notify.h"
 #include "userspace/daemon/pins_watch.h"
+#include "userspace/daemon/pools.h"
 #include "userspace/kernel/pin_lock.h"
 #include "userspace/sync/stale.h"
 
@@ -19,6 +20,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
+#include <cstdio>
 #include <unistd.h>
 #include <utility>
 
@@ -33,13 +35,15 @@ constexpr int rescan_ticks = 5;
 constexpr int pins_ticks = 2;
 constexpr auto hygiene_interval = std::chrono::seconds(60);
 constexpr auto shutdown_patience = std::chrono::seconds(10);
+constexpr auto check_patience = std::chrono::seconds(2);
 
 class Daemon {
   public:
-    Daemon(asio::io_context &io, asio::thread_pool &pool, asio::thread_pool &checks, const Config &config,
-           const Log &log, UniqueFd pin_lock, kernel::Gate gate, kernel::EventRing ring, CgroupPaths paths)
-        : io_(io), pool_(pool), checks_(checks), log_(log), config_(config), pin_lock_(std::move(pin_lock)),
-          gate_(std::move(gate)), ring_(std::move(ring)), paths_(std::move(paths)), events_(events_kept) {}
+    Daemon(asio::io_context &io, Pools &pools, const Config &config, const Log &log, UniqueFd pin_lock,
+           kernel::Gate gate, kernel::EventRing ring, CgroupPaths paths)
+        : io_(io), pools_(pools), pool_(pools.enforcement), log_(log), config_(config),
+          pin_lock_(std::move(pin_lock)), gate_(std::move(gate)), ring_(std::move(ring)),
+          paths_(std::move(paths)), events_(events_kept) {}
 
     Result<void> start(PolicyStore store) {
         EnforcerOptions options{paths_.mount, paths_.gate_root, paths_.birth};
@@ -47,7 +51,7 @@ class Daemon {
         if (!enforcer)
             return enforcer.error();
         enforcer_ = std::move(*enforcer);
-        meter_ = std::make_unique<Meter>(pool_, gate_, *enforcer_, config_.state_dir, log_);
+        meter_ = std::make_unique<Meter>(pool_, pools_.readers, gate_, *enforcer_, config_.state_dir, log_);
         if (auto loaded = meter_->load_totals(); !loaded)
             return loaded;
         enforcer_->on_image = [this](const policy::Image &image) { meter_->add_names(image); };
@@ -57,9 +61,10 @@ class Daemon {
         enforcer_->on_freed = [this](const std::vector<sync::Row> &rows) { meter_->freed(rows); };
         control_ = std::make_unique<PolicyControl>(io_, pool_, *enforcer_, std::move(store),
                                                    config_.resolv_conf, log_);
-        context_ = std::unique_ptr<ApiContext>(new ApiContext{
-            pool_, checks_, *enforcer_, *meter_, *control_, events_, paths_.gate_directory, config_.bpffs,
-            gate_.root_id(), std::chrono::system_clock::now(), absent_strict_roots(paths_), "", false});
+        context_ = std::unique_ptr<ApiContext>(
+            new ApiContext{pool_, pools_.checks, pools_.readers, *enforcer_, *meter_, *control_, events_,
+                           paths_.gate_directory, config_.bpffs, gate_.root_id(),
+                           std::chrono::system_clock::now(), absent_strict_roots(paths_), "", false});
         for (const auto &sentence : context_->absent_roots)
             log_.warning(sentence);
         router_ = std::make_unique<ApiRouter>(io_, *context_);
@@ -215,7 +220,8 @@ class Daemon {
     }
 
     asio::io_context &io_;
-    asio::thread_pool &pool_, &checks_;
+    Pools &pools_;
+    asio::thread_pool &pool_; // of enforcement
     const Log &log_;
     const Config &config_;
     UniqueFd pin_lock_;
@@ -268,14 +274,20 @@ Result<void> run_daemon(const Config &config, const Log &log) {
                         {{"feature", feature.name}, {"detail", feature.detail}, {"loses", feature.loses}});
 
     asio::io_context io(1);
-    asio::thread_pool pool(1), checks(1);
-    Daemon daemon(io, pool, checks, config, log, std::move(*pins), std::move(*gate), std::move(*ring),
+    Pools pools;
+    Daemon daemon(io, pools, config, log, std::move(*pins), std::move(*gate), std::move(*ring),
                   std::move(*paths));
     if (auto started = daemon.start(std::move(store)); !started)
         return started;
     io.run();
-    checks.join();
-    pool.join(); // before the parts its work uses
+    pools.enforcement.join(); // before the parts its work uses
+    pools.readers.join();
+    if (!ends_soon(pools.checks, check_patience)) {
+        // It changes nothing, and nothing else is left to do: the locks are not held for it.
+        log.warning("a check of a policy was cut off");
+        std::fflush(nullptr);
+        ::_exit(0);
+    }
     return {};
 }
 

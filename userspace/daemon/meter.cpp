@@ -47,9 +47,10 @@ std::vector<telemetry::FeatureState> states_of(const kernel::Features &features)
 
 } // namespace
 
-Meter::Meter(asio::thread_pool &pool, kernel::Gate &gate, Enforcer &enforcer, std::string state_dir,
-             const Log &log)
-    : pool_(pool), gate_(gate), enforcer_(enforcer), state_dir_(std::move(state_dir)), log_(log) {}
+Meter::Meter(asio::thread_pool &pool, asio::thread_pool &readers, kernel::Gate &gate, Enforcer &enforcer,
+             std::string state_dir, const Log &log)
+    : pool_(pool), readers_(readers), gate_(gate), enforcer_(enforcer), state_dir_(std::move(state_dir)),
+      log_(log) {}
 
 Result<void> Meter::load_totals() {
     const auto text = read_file(totals_path(), largest_totals);
@@ -101,7 +102,7 @@ asio::awaitable<Result<telemetry::Snapshot>> Meter::snapshot() {
     for (int attempt = 0;; ++attempt) {
         const auto before = epoch_;
         const auto counters =
-            co_await on_pool(pool_, [this] { return read_counters(gate_.maps().counters); });
+            co_await on_pool(readers_, [this] { return read_counters(gate_.maps().counters); });
         if (!counters)
             co_return counters.error();
         if (epoch_ != before && attempt < patience)
@@ -137,7 +138,7 @@ asio::awaitable<void> Meter::count_maps(telemetry::Snapshot &snapshot) {
     const auto now = std::chrono::steady_clock::now();
     if (fills_.empty() || now - filled_ > fill_age) {
         filled_ = now;
-        const auto fills = co_await on_pool(pool_, [this] {
+        const auto fills = co_await on_pool(readers_, [this] {
             const auto &maps = gate_.maps();
             return std::vector<telemetry::MapFill>{fill_of(maps.containers), fill_of(maps.counters),
                                                    fill_of(maps.domains),    fill_of(maps.learned),
@@ -174,7 +175,7 @@ asio::awaitable<void> Meter::count_maps(telemetry::Snapshot &snapshot) {
 }
 
 asio::awaitable<Result<std::vector<LearnedAddress>>> Meter::learned() {
-    co_return co_await on_pool(pool_, [this]() -> Result<std::vector<LearnedAddress>> {
+    co_return co_await on_pool(readers_, [this]() -> Result<std::vector<LearnedAddress>> {
         const auto &maps = gate_.maps();
         struct Entry {
             abi::ps_address_key key;

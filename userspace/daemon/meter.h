@@ -28,11 +28,13 @@ struct LearnedAddress {
 
 class Meter {
   public:
-    Meter(boost::asio::thread_pool &, kernel::Gate &, Enforcer &, std::string state_dir, const Log &);
+    // The first pool is enforcement's, the second reads for who only wants to know.
+    Meter(boost::asio::thread_pool &, boost::asio::thread_pool &readers, kernel::Gate &, Enforcer &,
+          std::string state_dir, const Log &);
 
     Result<void> load_totals(); // of earlier daemons; a file that is no such is an error
 
-    // Counters, fills and losses; the caller adds what it knows of policies and reloads.
+    // Counters, fills and losses, one reading at a time; the caller adds what it knows of policies and reloads.
     boost::asio::awaitable<Result<telemetry::Snapshot>> snapshot();
     boost::asio::awaitable<Result<std::vector<LearnedAddress>>> learned();
 
@@ -49,7 +51,7 @@ class Meter {
     boost::asio::awaitable<void> count_maps(telemetry::Snapshot &);
     std::string totals_path() const { return state_dir_ + "/totals"; }
 
-    boost::asio::thread_pool &pool_;
+    boost::asio::thread_pool &pool_, &readers_;
     kernel::Gate &gate_;
     Enforcer &enforcer_;
     std::string state_dir_;
