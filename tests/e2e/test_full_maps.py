@@ -16,6 +16,7 @@ metadata: {{name: {name}}}
 spec:
   select: [{{cgroup: {path}}}]
   dns: {{resolvers: [{resolver}], search: []}}
+  inbound: {inbound}
   allow: [{{name: all, domains: ["*.odd.test"], ports: [tcp/80, udp/9000]}}]
 """
 
@@ -23,7 +24,8 @@ spec:
 @pytest.fixture(scope="module")
 def pair(lab):
     made = [lab.container(name) for name in ("flooder", "victim", "exact", "asker")]
-    lab.daemon.start({f"{c.name}.yaml": POLICY.format(name=c.name, path=c.path, resolver=ODD) for c in made})
+    lab.daemon.start({f"{c.name}.yaml": POLICY.format(name=c.name, path=c.path, resolver=ODD,
+                                                      inbound="deny" if c.name == "victim" else "allow") for c in made})
     return made[0], made[1]
 
 
@@ -130,7 +132,7 @@ def test_udp_conversations_are_capped_per_container(lab, pair):
     theirs = learn(victim, 105)
     victim.probe("hold", key="theirs", family=int(socket.AF_INET), type=int(socket.SOCK_DGRAM))
     assert victim.probe("held_send", key="theirs", payload="51", address=theirs, port=9000)["error"] is None
-    assert victim.probe("held_receive", key="theirs")["from"] == theirs
+    assert victim.probe("held_receive", key="theirs")["from"] == theirs, "let in as an answer alone: its policy says inbound: deny"
     got = flooder.probe("race", server=ODD, count=flood, first=50_000, port=0, deadline_s=120)
     assert got["outcomes"] == {"None": flood}, got
     before = Counters(lab.daemon, flooder.path)
@@ -159,7 +161,7 @@ def test_a_policy_that_does_not_fit_is_refused_whole(lab, pair):
     flooder, victim = pair
     names = ", ".join(f"n{n}.big.test" for n in range(100_000))
     suffixes = ", ".join(f"s{n}.test" for n in range(50))
-    text = POLICY.format(name="flooder", path=flooder.path, resolver=ODD)
+    text = POLICY.format(name="flooder", path=flooder.path, resolver=ODD, inbound="allow")
     text = text.replace('"*.odd.test"', f'"*.odd.test", {names}').replace("search: []", f"search: [{suffixes}]")
     files = {file.name: file.read_text() for file in lab.daemon.policies.iterdir()}
     lab.daemon.write({**files, "flooder.yaml": text})

@@ -109,18 +109,20 @@ class Acts:
     def refused(self, key: str, address: str, port: int, connect: bool = False) -> None:
         self.datagram(key, address, port, b"denied", "EPERM", connect)
 
-    def flood_refused(self, key: str, address: str, port: int, count: int) -> None:
-        """As fast as it goes, on one socket."""
+    def flood(self, key: str, address: str, port: int, count: int, refused: bool) -> None:
+        """As fast as it goes, on one socket. Answers are not waited for."""
         payload = b"flood"
         with socket.socket(family_of(address), socket.SOCK_DGRAM) as sock:
             sock.connect((address, port))
-            for _ in range(count):
+            for n in range(count):
                 try:
                     sock.send(payload)
-                    raise Wrong("was sent")
+                    was_refused = False
                 except PermissionError:
-                    pass
-        self.books.add(key, count, count * (len(payload) + headers(address)))
+                    was_refused = True
+                self.books.add(key, 1, len(payload) + headers(address))
+                if was_refused != refused:
+                    raise Wrong(f"datagram {n} was {'refused' if was_refused else 'sent'}")
 
     def refused_connect(self, key: str, address: str, port: int) -> None:
         if self.connected(address, port) != "EPERM":

@@ -6,6 +6,7 @@ usage: enter.py CGROUP NETNS RESOLV_CONF|- COMMAND...
 """
 import ctypes
 import os
+import signal
 import sys
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
@@ -39,6 +40,7 @@ def main() -> None:
         nsswitch = os.path.join(os.path.dirname(resolv_conf), "nsswitch.conf")
         if os.path.exists(nsswitch) and os.path.exists("/etc/nsswitch.conf"):
             bind(nsswitch, "/etc/nsswitch.conf")
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and what is ignored stays so after exec
     os.execvp(command[0], command)
 
 
