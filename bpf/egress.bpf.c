@@ -41,7 +41,8 @@ static __always_inline int egress__judge(struct __sk_buff *skb) {
     __u64 open_name = 0;
     __u8 reason;
 
-    if (!(memory && identity__remembered(&me, memory->slot, memory->serial)) && !identity__of_packet(&me, skb))
+    if (!(memory && identity__remembered(&me, memory->slot, memory->serial)) &&
+        !identity__of_packet(&me, skb))
         return EGRESS_PASS; /* not ours */
     reason = packet__read(skb, &f);
     if (raw)

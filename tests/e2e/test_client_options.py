@@ -17,7 +17,7 @@ from observe import Counters, events, learned, until
 
 READERS = ("glibc", "musl", "go", "python", "curl")
 UDP, TCP = 17, 6
-WAIT_S = 4  # how long a client of a denied name over TCP is watched
+WAIT_S = 15  # how long a client of a denied name over TCP is watched
 SERVERS = {"dnsmasq": DNSMASQ, "unbound": UNBOUND, "bind": BIND}
 # Records that are too many for a datagram (1,232 octets) and fit one TCP segment, and that do not fit one (1,448).
 LARGE, HUGE = 80, 120

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t largest_totals = 64 * 1024 * 1024;
 constexpr auto fill_age = std::chrono::seconds(10); // counting entries walks maps: not for each question
-constexpr int patience = 10;
+constexpr int patience = 200;                       // times a few ms
 
 Result<std::vector<sync::Counted>> read_counters(const kernel::CounterMap &counters) {
     std::vector<sync::Counted> all;
@@ -105,8 +105,10 @@ asio::awaitable<Result<telemetry::Snapshot>> Meter::snapshot() {
             co_await on_pool(readers_, [this] { return read_counters(gate_.maps().counters); });
         if (!counters)
             co_return counters.error();
-        if (epoch_ != before && attempt < patience)
-            continue; // a slot was folded meanwhile: its counts would be seen twice, or not at all
+        if ((freeing_ || epoch_ != before) && attempt < patience) {
+            co_await sleep_for(std::chrono::milliseconds(2));
+            continue; // a slot was folded or cleared meanwhile: its counts would be seen twice, or not at all
+        }
         for (const auto &counted : *counters)
             if (!totals_.is_pending({counted.key.slot, enforcer_.rows().at(counted.key.slot).serial}))
                 snapshot.counters.push_back(row_of(counted));
@@ -253,12 +255,14 @@ asio::awaitable<bool> Meter::fold(std::vector<sync::Row> rows) {
     const auto saved = co_await on_pool(pool_, work);
     if (!saved)
         log_.error("totals could not be stored", {{"error", saved.error().message}});
-    co_return saved.has_value();
+    freeing_ = saved.has_value(); // until freed()
+    co_return freeing_;
 }
 
 void Meter::freed(const std::vector<sync::Row> &rows) {
     for (const auto &row : rows)
         totals_.settled({row.slot, row.serial});
+    freeing_ = false;
     ++epoch_;
 }
 

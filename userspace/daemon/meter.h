@@ -58,6 +58,8 @@ class Meter {
     const Log &log_;
     telemetry::Totals totals_;
     std::uint64_t epoch_ = 0; // raised when counts move between the kernel and the totals
+    bool freeing_ =
+        false; // slots are being cleared: whether their counts are still in the kernel can't be told
     std::unordered_map<std::uint64_t, telemetry::Totals::RuleName> names_;
     std::vector<telemetry::MapFill> fills_;
     std::uint64_t learned_addresses_ = 0;
