@@ -122,7 +122,8 @@ static int xdp_socket(void) {
 
 /* Families that lead nowhere but through the IP hooks, or nowhere at all. */
 static bool is_listed(int family) {
-    return family == AF_UNIX || family == AF_INET || family == AF_INET6 || family == AF_NETLINK || family == AF_ALG;
+    return family == AF_UNIX || family == AF_INET || family == AF_INET6 || family == AF_NETLINK ||
+           family == AF_ALG;
 }
 /* These give 0, or the first family that is not treated as the list says: EPERM is what the LSM gives. */
 static int unlisted_families(void) {
@@ -133,7 +134,8 @@ static int unlisted_families(void) {
 }
 static int listed_families(void) {
     for (int family = 0; family < AF_MAX; family++)
-        if (is_listed(family) && open_socket(family, family == AF_NETLINK ? SOCK_RAW : SOCK_DGRAM, 0) == EPERM)
+        if (is_listed(family) &&
+            open_socket(family, family == AF_NETLINK ? SOCK_RAW : SOCK_DGRAM, 0) == EPERM)
             return family;
     return 0;
 }
@@ -171,7 +173,8 @@ static void test_families(struct world *w) {
     expect("and one by the old socket type", EPERM, world_inside(WORLD_CONTAINER, packet_type_socket));
     expect("a vsock socket is refused by the LSM", EPERM, world_inside(WORLD_CONTAINER, vsock_socket));
     expect("an XDP socket is refused by the LSM", EPERM, world_inside(WORLD_CONTAINER, xdp_socket));
-    expect_all_families("so is every family outside the list", world_inside(WORLD_CONTAINER, unlisted_families));
+    expect_all_families("so is every family outside the list",
+                        world_inside(WORLD_CONTAINER, unlisted_families));
     expect_all_families("no listed family is", world_inside(WORLD_CONTAINER, listed_families));
     expect("a unix socket is not refused", 0, world_inside(WORLD_CONTAINER, unix_socket));
     expect("the host may open raw sockets", 0, raw_socket());

@@ -48,7 +48,8 @@ TEST_CASE("without ports an allow rule opens no ICMP, and a deny rule denies it 
     all.name = "all";
     all.cidrs = {*Cidr::parse("10.0.0.0/8")};
     const auto icmp = [&](std::uint8_t last) {
-        return explain(compile({&policy}, {}), Flow{*Address::parse("10.0.0." + std::to_string(last)), 1, 0, {}});
+        return explain(compile({&policy}, {}),
+                       Flow{*Address::parse("10.0.0." + std::to_string(last)), 1, 0, {}});
     };
     policy.allow = {all};
     CHECK(icmp(1).reason == abi::PS_R_NO_RULE);
