@@ -84,10 +84,13 @@ void sweep(std::vector<PortEntry> &entries, const OrderedRules &rules, const std
     }
 }
 
+// Without ports, a deny rule denies all, an allow rule opens TCP and UDP only.
 void add_icmp(std::vector<PortEntry> &entries, const OrderedRules &rules,
               const std::vector<RuleNumber> &list) {
     const auto names_icmp = [&](RuleNumber number) {
         const auto &ports = rules[number].rule->ports;
+        if (ports.empty())
+            return !rules[number].allow;
         return std::any_of(ports.begin(), ports.end(),
                            [](const auto &p) { return p.protocol == Protocol::icmp; });
     };

@@ -52,9 +52,9 @@ bool holds(const Cidr &cidr, const Address &address) {
     return true;
 }
 
-bool names_port(const Rule &rule, std::uint8_t protocol, std::uint16_t port) {
+bool names_port(const Rule &rule, bool denies, std::uint8_t protocol, std::uint16_t port) {
     if (rule.ports.empty())
-        return protocol == 6 || protocol == 17;
+        return protocol == 6 || protocol == 17 || (denies && (protocol == 1 || protocol == 58));
     return std::any_of(rule.ports.begin(), rule.ports.end(), [&](const PortRange &range) {
         switch (range.protocol) {
         case Protocol::tcp:
@@ -215,12 +215,12 @@ Answer judge(const World &world, const Flow &flow) {
     const auto all = sources(united, flow);
     for (const auto &source : all)
         if (const auto *entry = first(united.deny, [&](const auto &e) {
-                return source.rule_holds(*e.rule) && names_port(*e.rule, flow.protocol, flow.port);
+                return source.rule_holds(*e.rule) && names_port(*e.rule, true, flow.protocol, flow.port);
             }))
             return united.make(abi::PS_DENY, abi::PS_R_DENY_RULE, entry->name());
     for (const auto &source : all)
         if (const auto *entry = first(united.allow, [&](const auto &e) {
-                return source.rule_holds(*e.rule) && names_port(*e.rule, flow.protocol, flow.port) &&
+                return source.rule_holds(*e.rule) && names_port(*e.rule, false, flow.protocol, flow.port) &&
                        (!source.needs_private || learns_private(e));
             }))
             return united.make(abi::PS_ALLOW, source.reason, entry->name());

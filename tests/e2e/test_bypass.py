@@ -16,7 +16,7 @@ import dns
 from container import DOCKER_CAPABILITIES
 from internet import ODD
 from observe import events, until
-from outside import fence
+from outside import AT_ONCE_US, fence
 
 POLICY = """apiVersion: penstock/v1
 kind: EgressPolicy
@@ -73,11 +73,6 @@ def seen_as(address: str) -> str:
     return address.removeprefix("::ffff:")
 
 
-def promptly(way: str) -> int:
-    """Microseconds; a polling thread of the kernel has to be started and scheduled first."""
-    return 500_000 if "sqpoll" in way else 50_000
-
-
 def without_ring(got: dict) -> None:
     if got.get("disabled"):
         setting = Path("/proc/sys/kernel/io_uring_disabled")
@@ -107,7 +102,7 @@ def test_no_way_leads_where_no_rule_does(container, watch, way, family, hook):
     with watch(container) as seen:
         got = container.probe("way", name=way, address=denied, port=port, mark=mark)
         without_ring(got)
-        assert got["error"] == (None if (way, family) in SILENT else "EPERM") and got["us"] < promptly(way), got
+        assert got["error"] == (None if (way, family) in SILENT else "EPERM") and got["us"] < AT_ONCE_US, got
     seen.counted(direction="egress", verdict="deny", reason="no-rule")
     seen.reported(kind="denied", hook=hook, reason="no-rule", remote=seen_as(denied))
     with watch(container) as seen:
@@ -155,7 +150,7 @@ def test_a_gso_buffer_to_port_53_is_denied_whatever_is_in_it(container, watch):
     second += bytes(len(first) - len(second))
     with watch(container) as seen:
         got = container.probe("exchange", server=ODD, message=(first + second).hex(), options=[(17, 103, len(first))])
-        assert got["error"] == "EPERM" and got["us"] < 50_000, got
+        assert got["error"] == "EPERM" and got["us"] < AT_ONCE_US, got
     seen.counted(direction="egress", verdict="deny", reason="dns-gso")
     assert container.probe("query", server=ODD, name="bbbb.odd.test")["error"] is None
     until(lambda: container.arrived(contains=dns.wire_name("bbbb.odd.test").hex()), 5, "a query alone left")
@@ -193,7 +188,7 @@ def test_a_source_route_hides_no_destination(container, watch, over, to):
     assert container.probe("held_connect", key="routed", address=where[to], port=9000)["error"] is None
     with watch(container) as seen:
         got = container.probe("held_send", key="routed", payload=mark)
-        assert got["error"] == "EPERM" and got["us"] < 50_000, got
+        assert got["error"] == "EPERM" and got["us"] < AT_ONCE_US, got
     seen.counted(direction="egress", verdict="deny", reason="ip-options")
     seen.reported(kind="denied", hook="egress", reason="ip-options")
     fence(container)
@@ -208,7 +203,7 @@ def test_a_routing_header_hides_no_destination(container, watch):
     assert container.probe("hold", key="routed", family=10, type=2, options=[[41, 57, header.hex()]])["error"] is None
     with watch(container) as seen:
         got = container.probe("held_send", key="routed", payload=mark, address=allowed, port=9000)
-        assert got["error"] == "EPERM" and got["us"] < 50_000, got
+        assert got["error"] == "EPERM" and got["us"] < AT_ONCE_US, got
     seen.counted(direction="egress", verdict="deny", reason="extension-header")
     seen.reported(kind="denied", hook="egress", reason="extension-header")
     fence(container)
@@ -224,7 +219,7 @@ def test_other_transports_do_not_leave_even_where_a_rule_leads(container, watch,
     mark = secrets.token_hex(16)
     with watch(container) as seen:
         got = container.probe("way", name=way, address=allowed, port=9000, mark=mark)
-    assert got["error"] in ("EPERM", *NO_SUCH_SOCKET) and got["us"] < 50_000, got
+    assert got["error"] in ("EPERM", *NO_SUCH_SOCKET) and got["us"] < AT_ONCE_US, got
     if got["error"] == "EPERM":
         assert sum(seen.grown(direction="egress", verdict="deny", reason=reason) for reason in reasons) >= 1
     fence(container)
@@ -237,7 +232,7 @@ def test_other_transports_do_not_leave_even_where_a_rule_leads(container, watch,
 def test_no_raw_socket_is_made(container, watch, family, protocol):
     with watch(container) as seen:
         got = container.probe("make_socket", family=int(family), type=int(socket.SOCK_RAW), protocol=protocol)
-        assert got["error"] == "EPERM" and got["us"] < 50_000, got
+        assert got["error"] == "EPERM" and got["us"] < AT_ONCE_US, got
     seen.counted(direction="egress", verdict="deny", reason="raw-socket")
 
 
@@ -251,7 +246,7 @@ def test_io_uring_makes_no_raw_socket_and_lends_no_address(container, watch, fam
             without_ring(got)
             if got["error"] in ("EOPNOTSUPP", "EINVAL"):
                 continue  # this kernel's io_uring does not have the operation
-            assert got["error"] == "EPERM" and got["us"] < promptly(ring), (way, got)
+            assert got["error"] == "EPERM" and got["us"] < AT_ONCE_US, (way, got)
         seen.counted(direction="egress", verdict="deny", reason=reason)
         until(lambda: len(events(seen.daemon, container.path, hook=hook)) > before, 5, f"an event of {hook}")
 

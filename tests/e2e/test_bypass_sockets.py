@@ -12,7 +12,7 @@ import pytest
 
 from internet import ODD
 from observe import until
-from outside import fence, outsider, take
+from outside import AT_ONCE_US, fence, outsider, take
 
 POLICY = """apiVersion: penstock/v1
 kind: EgressPolicy
@@ -61,7 +61,7 @@ def ok(got: dict) -> dict:
 
 
 def refused(got: dict) -> None:
-    assert got["error"] == "EPERM" and got["us"] < 50_000, got
+    assert got["error"] == "EPERM" and got["us"] < AT_ONCE_US, got
 
 
 def ipv4(source: str, destination: str, rest: bytes, protocol: int = 17, fragment: int = 0, id: int = 77) -> bytes:
@@ -117,7 +117,7 @@ def test_a_packet_socket_sends_nothing_or_the_gap_is_said(lab, world, watch, typ
 
 def test_no_tun_device_is_made(world):
     got = world["docker"].probe("tun")
-    assert got["error"] in ("EPERM", "ENODEV", "ENXIO") and got["us"] < 50_000, got
+    assert got["error"] in ("EPERM", "ENODEV", "ENXIO") and got["us"] < AT_ONCE_US, got
     control = world["full"].probe("tun")
     if control["error"] is None:  # here NET_ADMIN would make one
         assert (got["error"], got["stage"]) == ("EPERM", "TUNSETIFF"), got

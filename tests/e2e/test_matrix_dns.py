@@ -9,7 +9,7 @@ import pytest
 import dns
 from internet import DNSMASQ, DNSMASQ6, ODD, ODD6
 from observe import learned, until
-from outside import fence, send_from_outside
+from outside import AT_ONCE_US, fence, send_from_outside
 
 POLICY = """apiVersion: penstock/v1
 kind: EgressPolicy
@@ -71,7 +71,7 @@ def assert_denied(container, watch, protocol: str, family: str, message: bytes, 
     with watch(container) as seen:
         if protocol == "udp":
             got = ask(container, protocol, LISTED[family], message)
-            assert got["error"] == "EPERM" and got["us"] < 50_000, got
+            assert got["error"] == "EPERM" and got["us"] < AT_ONCE_US, got
         else:
             write_on_stream(container, LISTED[family], message, seen)
     assert seen.grown(direction="egress", verdict="deny") == seen.grown(direction="egress", verdict="deny", reason=reason) >= 1
@@ -125,10 +125,10 @@ def test_a_resolver_that_is_not_listed_is_not_asked(lab, container, watch, famil
     with watch(container) as seen:
         if hook == "early":
             got = ask(container, protocol, server, message)
-            assert got["error"] == "EPERM" and got["us"] < 50_000, got
+            assert got["error"] == "EPERM" and got["us"] < AT_ONCE_US, got
         else:
             error, us = send_from_outside(container, lab.directory, family, protocol, server, 53, message.hex())
-            assert error == ("EINPROGRESS" if protocol == "tcp" else "EPERM") and us < 50_000, (error, us)
+            assert error == ("EINPROGRESS" if protocol == "tcp" else "EPERM") and us < AT_ONCE_US, (error, us)
         until(lambda: seen.grown(direction="egress", verdict="deny", reason="resolver") >= 1, 5, "counted")
         at = hook if hook == "egress" else "connect" if protocol == "tcp" else "sendmsg"
         seen.reported(kind="denied", hook=at, reason="resolver", remote=server.removeprefix("::ffff:"))

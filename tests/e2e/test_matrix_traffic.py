@@ -9,7 +9,7 @@ import pytest
 
 from internet import ODD
 from observe import Counters, events, until
-from outside import FENCE, PING, fence, send_from_outside
+from outside import AT_ONCE_US, FENCE, PING, fence, send_from_outside
 
 POLICY = """apiVersion: penstock/v1
 kind: EgressPolicy
@@ -78,13 +78,13 @@ def test_loopback_is_a_setting(lab, world, watch, family, protocol):
     hook, way = ("connect", "tcp") if protocol == "tcp" else ("sendmsg", "udp_sendto")
     with watch(shut) as seen:
         got = shut.probe("way", name=way, address=LOOPBACK[family], port=port, mark="55")
-        assert got["error"] == "EPERM" and got["us"] < 50_000, got
+        assert got["error"] == "EPERM" and got["us"] < AT_ONCE_US, got
         seen.counted(direction="egress", verdict="deny", reason="loopback-denied")
         event = seen.reported(kind="denied", hook=hook, reason="loopback-denied")
     assert event["remote"] == LOOPBACK[family].removeprefix("::ffff:"), event
     with watch(shut) as seen:
         error, us = send_from_outside(shut, lab.directory, family, protocol, LOOPBACK[family], port, "55")
-        assert error == ("EINPROGRESS" if protocol == "tcp" else "EPERM") and us < 50_000, (error, us)
+        assert error == ("EINPROGRESS" if protocol == "tcp" else "EPERM") and us < AT_ONCE_US, (error, us)
         until(lambda: seen.grown(direction="egress", verdict="deny", reason="loopback-denied") >= 1, 5, "counted by the packet hook")
         seen.reported(kind="denied", hook="egress", reason="loopback-denied")
 
@@ -147,7 +147,7 @@ def test_nothing_leaves_from_port_53(lab, world, watch, family, protocol):
     with watch(world["server"]) as seen:
         error, us = send_from_outside(world["server"], lab.directory, family, protocol, ALLOWED[family], 9000, mark,
                                       bound_to=("", 53))
-        assert error == "EPERM" and us < 50_000
+        assert error == "EPERM" and us < AT_ONCE_US
     seen.counted(direction="egress", verdict="deny", reason="source-port")
     fence(world["server"])
     assert not world["server"].arrived(contains=mark)
@@ -158,7 +158,7 @@ def test_over_loopback_no_stream_comes_from_port_53(lab, world, watch, family, p
     with watch(world["server"]) as seen:
         error, us = send_from_outside(world["server"], lab.directory, family, protocol, LOOPBACK[family], PORTS["server", family], "55",
                                       bound_to=(LOOPBACK[family], 53))
-        assert error == "EINPROGRESS" and us < 50_000
+        assert error == "EINPROGRESS" and us < AT_ONCE_US
         until(lambda: seen.grown(direction="egress", verdict="deny", reason="source-port") >= 1, 5, "denied")
 
 
@@ -176,7 +176,7 @@ def test_headers_that_hide_the_destination(lab, world, watch, family, protocol):
     with watch(world["server"]) as seen:
         error, us = send_from_outside(world["server"], lab.directory, family, protocol, ALLOWED[family], 80 if protocol == "tcp" else 9000, mark,
                                       options=(option,))
-        assert error == ("EINPROGRESS" if protocol == "tcp" else "EPERM") and us < 50_000, (error, us)
+        assert error == ("EINPROGRESS" if protocol == "tcp" else "EPERM") and us < AT_ONCE_US, (error, us)
         until(lambda: seen.grown(direction="egress", verdict="deny", reason=reason) >= 1, 5, "denied")
         seen.reported(kind="denied", hook="egress", reason=reason)
     fence(world["server"])
@@ -193,7 +193,7 @@ def test_born_under_a_strict_root_it_reaches_nothing(lab, world, watch, family, 
     mark = secrets.token_hex(16)
     way, port = ("tcp", 80) if protocol == "tcp" else ("udp_sendto", 9000)
     got = born.probe("way", name=way, address=ALLOWED[family], port=port, mark=mark)
-    assert got["error"] == "EPERM" and got["us"] < 50_000, got
+    assert got["error"] == "EPERM" and got["us"] < AT_ONCE_US, got
     until(lambda: Counters(lab.daemon, born.path).of(direction="egress", verdict="deny", reason="birth") == 1, 5, "counted as birth")
     until(lambda: events(lab.daemon, born.path, hook="connect" if protocol == "tcp" else "sendmsg", reason="birth"), 5, "reported")
     control = world["client"].probe("udp", address=FENCE, port=9000)

@@ -41,6 +41,30 @@ TEST_CASE("the path names the CIDR, the learned names and the rule") {
     CHECK(verdict.path.back() == "allow rule p/web names the port");
 }
 
+TEST_CASE("without ports an allow rule opens no ICMP, and a deny rule denies it too") {
+    Policy policy;
+    policy.name = "p";
+    Rule all, pings, hole;
+    all.name = "all";
+    all.cidrs = {*Cidr::parse("10.0.0.0/8")};
+    const auto icmp = [&](std::uint8_t last) {
+        return explain(compile({&policy}, {}),
+                       Flow{*Address::parse("10.0.0." + std::to_string(last)), 1, 0, {}});
+    };
+    policy.allow = {all};
+    CHECK(icmp(1).reason == abi::PS_R_NO_RULE);
+    pings = all;
+    pings.name = "pings";
+    pings.ports = {{Protocol::icmp, 0, 0}};
+    policy.allow = {pings};
+    CHECK(icmp(1).reason == abi::PS_R_CIDR);
+    hole.name = "hole";
+    hole.cidrs = {*Cidr::parse("10.0.0.2/32")};
+    policy.deny = {hole};
+    CHECK(icmp(1).reason == abi::PS_R_CIDR);
+    CHECK(icmp(2).reason == abi::PS_R_DENY_RULE);
+}
+
 TEST_CASE("Docker's resolver and port 53 are DNS, not loopback and not a rule's") {
     Policy policy;
     policy.name = "p";
