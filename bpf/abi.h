@@ -25,7 +25,7 @@ namespace penstock::abi {
 #endif
 
 enum ps_limits {
-    PS_ABI_VERSION = 2,
+    PS_ABI_VERSION = 3,
     PS_SLOTS = 16384,             /* containers at one time */
     PS_POLICIES = 32768,          /* compiled policies at one time, old and new while they change */
     PS_LEVELS = 32,               /* cgroup depth at which a row may stand: 0..31 */
@@ -439,13 +439,14 @@ struct ps_socket {
     __u32 slot;
     __u32 serial;                 /* 0: no verdict yet */
     __u16 remote_port;
+    __u16 local_port;             /* so may its own end */
+    __u8 local[16];
     __u8 accepted;                /* others opened it */
-    __u8 pad;
-    __u32 pad2;
+    __u8 pad[7];
     __u32 egress_cell, ingress_cell; /* of `cells`, plus 1; 0: none */
     __u64 judged_ns;              /* UDP: when the rules and the peer were last looked at */
 };
-PS_ASSERT_SIZE(ps_socket, 64);
+PS_ASSERT_SIZE(ps_socket, 88);
 
 /* ---- what leaves the kernel ---- */
 

@@ -29,13 +29,23 @@ static __always_inline __u32 known__l4(const __u8 *l4, __u8 protocol) {
     return (l4[12] >> 4) * 4;
 }
 
-static __always_inline int known__is_remote(const struct ps_socket *m, const union ps_address *a,
-                                            const __u8 *port) {
-    union ps_address remote;
+static __always_inline int known__is_same(const __u8 *remembered, const union ps_address *a) {
+    union ps_address b;
 
-    __builtin_memcpy(remote.octets, m->remote, 16);
-    return remote.halves[0] == a->halves[0] && remote.halves[1] == a->halves[1] &&
-           m->remote_port == cursor__be16(port);
+    __builtin_memcpy(b.octets, remembered, 16);
+    return b.halves[0] == a->halves[0] && b.halves[1] == a->halves[1];
+}
+
+/* Both ends: a socket may disconnect and take another port or, if it was lent one before, another address. */
+static __always_inline int known__is_flow(const struct ps_socket *m, const union ps_address *source,
+                                          const union ps_address *destination, const __u8 *ports,
+                                          int direction) {
+    int out = direction == PS_EGRESS;
+
+    return known__is_same(m->remote, out ? destination : source) &&
+           known__is_same(m->local, out ? source : destination) &&
+           m->remote_port == cursor__be16(out ? ports + 2 : ports) &&
+           m->local_port == cursor__be16(out ? ports : ports + 2);
 }
 
 /*
@@ -45,31 +55,33 @@ static __always_inline int known__is_remote(const struct ps_socket *m, const uni
 static __always_inline __u32 known__headers_v4(struct __sk_buff *skb, const struct ps_socket *m,
                                                __u8 protocol, int direction) {
     const __u8 *h = (const __u8 *)(long)skb->data, *end = (const __u8 *)(long)skb->data_end;
-    union ps_address remote;
+    union ps_address source, destination;
     __u32 l4;
 
     if (h + 28 > end || (protocol == PS_PROTO_TCP && h + 40 > end))
         return 0;
     if (h[0] != 0x45 || cursor__be16(h + 6) & 0x3fff || h[9] != protocol)
         return 0; /* options, fragments */
-    packet__put_v4(&remote, direction == PS_EGRESS ? h + 16 : h + 12);
+    packet__put_v4(&source, h + 12);
+    packet__put_v4(&destination, h + 16);
     l4 = known__l4(h + 20, protocol);
-    return l4 && known__is_remote(m, &remote, direction == PS_EGRESS ? h + 22 : h + 20) ? 20 + l4 : 0;
+    return l4 && known__is_flow(m, &source, &destination, h + 20, direction) ? 20 + l4 : 0;
 }
 
 static __always_inline __u32 known__headers_v6(struct __sk_buff *skb, const struct ps_socket *m,
                                                __u8 protocol, int direction) {
     const __u8 *h = (const __u8 *)(long)skb->data, *end = (const __u8 *)(long)skb->data_end;
-    union ps_address remote;
+    union ps_address source, destination;
     __u32 l4;
 
     if (h + 48 > end || (protocol == PS_PROTO_TCP && h + 60 > end))
         return 0;
     if (h[0] >> 4 != 6 || h[6] != protocol)
         return 0; /* extension headers */
-    packet__put_v6(&remote, direction == PS_EGRESS ? h + 24 : h + 8);
+    packet__put_v6(&source, h + 8);
+    packet__put_v6(&destination, h + 24);
     l4 = known__l4(h + 40, protocol);
-    return l4 && known__is_remote(m, &remote, direction == PS_EGRESS ? h + 42 : h + 40) ? 40 + l4 : 0;
+    return l4 && known__is_flow(m, &source, &destination, h + 40, direction) ? 40 + l4 : 0;
 }
 
 /* Is it remembered under the container's present binding? A slot that changed hands has another serial. */
@@ -98,8 +110,9 @@ static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
     m = bpf_sk_storage_get(&sockets, sk, 0, 0);
     if (!m || !known__holds(m))
         return 0;
-    if (protocol == PS_PROTO_UDP && bpf_ktime_get_coarse_ns() - m->judged_ns > KNOWN_UDP_NS)
-        return 0;
+    if (protocol == PS_PROTO_UDP &&
+        (skb->ifindex == PS_IFINDEX_LO || bpf_ktime_get_coarse_ns() - m->judged_ns > KNOWN_UDP_NS))
+        return 0; /* what comes over lo may be anybody's */
     headers = skb->protocol == bpf_htons(0x0800) ? known__headers_v4(skb, m, protocol, direction)
                                                  : known__headers_v6(skb, m, protocol, direction);
     if (!headers)
@@ -135,7 +148,9 @@ static __always_inline void known__remember(struct bpf_sock *sk, const struct fl
         m->accepted = 0;
     m->name_hash = name_hash;
     __builtin_memcpy(m->remote, f->remote.octets, 16);
+    __builtin_memcpy(m->local, f->local.octets, 16);
     m->remote_port = f->remote_port;
+    m->local_port = f->local_port;
     m->slot = me->slot;
     m->serial = me->serial;
     m->judged_ns = bpf_ktime_get_coarse_ns();

@@ -49,6 +49,7 @@ def prepare(container) -> None:
         ok(container.probe("hold", key=f"mine{family}", family=family, type=UDP, port=5550 + family))
         ok(container.probe("hold", key=f"raw{family}", family=family, type=RAW, protocol=255))  # with a header of its own
     ok(container.probe("hold", key="resolver", family=V4, type=UDP, options=[LENT[V4][0]], address=ODD, port=5556))
+    ok(container.probe("hold", key="moving", family=V4, type=UDP, options=[LENT[V4][0]]))
     ok(container.probe("hold", key="rawtcp", family=V4, type=RAW, protocol=6))
 
 
@@ -119,6 +120,24 @@ def test_the_resolvers_address_as_source_is_denied(world, watch, how):
     seen.reported(kind="denied", hook="egress", reason="source-address")
     fence(world[how])
     assert not world[how].arrived(contains=mark)
+
+
+@PREPARED
+def test_nor_is_it_the_source_of_a_flow_that_was_open_before(world, watch, how):
+    """Its socket spoke to the same peer from an address of its own until a moment ago."""
+    container, mark = world[how], secrets.token_hex(16)
+    ok(container.probe("held_connect", key="moving", address="198.51.100.50", port=9000))
+    for _ in range(4):
+        ok(container.probe("held_send", key="moving", payload="01"))
+    ok(container.probe("held_disconnect", key="moving"))
+    ok(container.probe("held_bind", key="moving", address=ODD, port=53))
+    ok(container.probe("held_connect", key="moving", address="198.51.100.50", port=9000))
+    with watch(container) as seen:
+        got = container.probe("held_send", key="moving", payload=mark)
+        assert got["error"] == "EPERM", got
+    seen.counted(direction="egress", verdict="deny", reason="source-port")
+    fence(container)
+    assert not container.arrived(contains=mark)
 
 
 def tcp(source: str, destination: str, flags: int, payload: bytes) -> bytes:

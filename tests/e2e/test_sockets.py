@@ -18,7 +18,7 @@ spec:
   dns: {{resolvers: [203.0.113.55], search: []}}
   allow:
     - {{name: web, cidrs: [198.51.100.60/32, "2001:db8:80::3c/128"], ports: [tcp/80]}}
-    - {{name: fence, cidrs: [198.51.100.50/32], ports: [udp/9000]}}
+    - {{name: fence, cidrs: [198.51.100.50/32, "2001:db8:80::32/128"], ports: [udp/9000]}}
 """
 UDP, TCP = int(socket.SOCK_DGRAM), int(socket.SOCK_STREAM)
 V4, V6 = int(socket.AF_INET), int(socket.AF_INET6)
@@ -173,6 +173,25 @@ def test_udp_from_port_53_does_not_leave(container, watch, address):
     mark = secrets.token_hex(16)
     with watch(container) as seen:
         got = container.probe("exchange", server=address, port=9000, message=mark, local_port=53)
+        assert got["error"] == "EPERM", got
+    seen.counted(direction="egress", verdict="deny", reason="source-port")
+    fence(container)
+    assert not container.arrived(contains=mark)
+
+
+@pytest.mark.parametrize("family, address, any", [(V4, "198.51.100.50", "0.0.0.0"), (V6, "2001:db8:80::32", "::")], ids=["v4", "v6"])
+def test_an_open_flow_is_not_taken_to_port_53(container, watch, family, address, any):
+    """A connected socket whose flow is known, disconnected, bound to port 53 and connected to the same peer again."""
+    container.probe("hold", key="moved", family=family, type=UDP)
+    assert container.probe("held_connect", key="moved", address=address, port=9000)["error"] is None
+    for _ in range(4):  # from the second datagram on the flow is remembered
+        assert container.probe("held_send", key="moved", payload="01")["error"] is None
+    mark = secrets.token_hex(16)
+    assert container.probe("held_disconnect", key="moved")["error"] is None
+    assert container.probe("held_bind", key="moved", address=any, port=53)["error"] is None
+    assert container.probe("held_connect", key="moved", address=address, port=9000)["error"] is None
+    with watch(container) as seen:
+        got = container.probe("held_send", key="moved", payload=mark)
         assert got["error"] == "EPERM", got
     seen.counted(direction="egress", verdict="deny", reason="source-port")
     fence(container)

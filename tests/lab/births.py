@@ -53,11 +53,11 @@ def act(kind: str, address: str, port: int, text: str) -> int:
         return error.errno
 
 
-def live(report: int, start: int, first: dict, then: dict | None, patience_s: float) -> None:
+def live(report: int, start: int, first: dict, then: dict | None, deadline_s: float) -> None:
     """The whole life of the process in the cgroup."""
     began = act(**first)
     done = time.monotonic_ns() - start
-    outcome, allowed, tries, end = -1, -1, 0, time.monotonic() + patience_s
+    outcome, allowed, tries, end = -1, -1, 0, time.monotonic() + deadline_s
     while then:
         outcome = act(**then)
         allowed, tries = time.monotonic_ns() - start, tries + 1
@@ -70,7 +70,7 @@ def name_of(number: int) -> str | None:
     return {0: None, -1: "not tried"}.get(number, errno.errorcode.get(number, str(number)))
 
 
-def born(parent: str, prefix: str, first: dict, then: dict | None, keep: bool, patience_s: float, suffix: str = ".scope") -> dict:
+def born(parent: str, prefix: str, first: dict, then: dict | None, keep: bool, deadline_s: float, suffix: str = ".scope") -> dict:
     """What the process saw; times are since before the mkdir."""
     path = os.path.join(parent, prefix + secrets.token_hex(32) + suffix)
     receive, send = os.pipe()
@@ -80,11 +80,11 @@ def born(parent: str, prefix: str, first: dict, then: dict | None, keep: bool, p
     pid = clone_into(cgroup)
     if pid == 0:
         try:
-            live(send, start, first, then, patience_s)
+            live(send, start, first, then, deadline_s)
         finally:
             os._exit(0)
     os.close(send)
-    if not select.select([receive], [], [], patience_s + 10)[0]:
+    if not select.select([receive], [], [], deadline_s + 10)[0]:
         os.kill(pid, 9)
     report = os.read(receive, REPORT.size)
     os.waitpid(pid, 0)
@@ -98,10 +98,10 @@ def born(parent: str, prefix: str, first: dict, then: dict | None, keep: bool, p
     return {"path": path, "first": name_of(began), "first_ns": done, "then": name_of(outcome), "then_ns": allowed, "tries": tries}
 
 
-def births(parent: str, prefix: str, count: int, firsts: list, then: dict | None = None, keep: bool = False, patience_s: float = 2,
+def births(parent: str, prefix: str, count: int, firsts: list, then: dict | None = None, keep: bool = False, deadline_s: float = 2,
            **rest) -> dict:
     """`count` cgroups, one after the other, their first acts in turn; `then` is tried until it is allowed."""
-    return {"error": None, "births": [born(parent, prefix, firsts[n % len(firsts)], then, keep, patience_s, **rest) for n in range(count)]}
+    return {"error": None, "births": [born(parent, prefix, firsts[n % len(firsts)], then, keep, deadline_s, **rest) for n in range(count)]}
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ class Held:
 
     def operations(self) -> dict:
         return {f.__name__: f for f in (self.hold, self.held_option, self.held_connect, self.held_disconnect, self.held_send, self.held_sendfile,
-                                        self.held_receive, self.held_pass, self.held_close, self.answer_myself)}
+                                        self.held_receive, self.held_bind, self.held_pass, self.held_close, self.answer_myself)}
 
     def hold(self, key: str, family: int, type: int, protocol: int = 0, options: list = (), address: str = "", port: int = 0) -> dict:
         """Makes it, sets the options [level, name, value or hex], binds it where an address or port is given."""
@@ -50,6 +50,10 @@ class Held:
             return {"error": None, "us": clock.us()}
         except OSError as error:
             return {"error": name_of(error), "us": clock.us()}
+
+    def held_bind(self, key: str, address: str, port: int) -> dict:
+        self.sockets[key].bind((address, port))
+        return {"error": None}
 
     def held_disconnect(self, key: str) -> dict:
         disconnect(self.sockets[key])

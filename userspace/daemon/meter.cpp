@@ -19,9 +19,10 @@ constexpr std::size_t largest_totals = 64 * 1024 * 1024;
 constexpr auto fill_age = std::chrono::seconds(10); // counting entries walks maps: not for each question
 constexpr int patience = 200;                       // times a few ms
 
-Result<std::vector<sync::Counted>> read_counters(const kernel::CounterMap &counters) {
+Result<std::vector<sync::Counted>> read_counters(const kernel::CounterMap &counters,
+                                                 const kernel::CounterMap::Wanted &wanted) {
     std::vector<sync::Counted> all;
-    auto read = counters.for_each([&](const abi::ps_counter_key &key, const abi::ps_counter &sum) {
+    auto read = counters.for_each(wanted, [&](const abi::ps_counter_key &key, const abi::ps_counter &sum) {
         if (sum.packets > 0) // rows are made ahead for flows that may never send
             all.push_back({key, sum});
     });
@@ -35,6 +36,10 @@ template <typename AnyMap> telemetry::MapFill fill_of(const AnyMap &map) {
     (void)map.for_each(
         [&](const auto &, const auto &) { ++used; }); // a walk that breaks off shows what it saw
     return {map.name(), used, map.max_entries()};
+}
+telemetry::MapFill fill_of(const kernel::CounterMap &counters) {
+    const auto used = counters.size();
+    return {counters.name(), used ? *used : 0, counters.max_entries()};
 }
 
 std::vector<telemetry::FeatureState> states_of(const kernel::Features &features) {
@@ -101,8 +106,9 @@ asio::awaitable<Result<telemetry::Snapshot>> Meter::snapshot() {
     telemetry::Snapshot snapshot;
     for (int attempt = 0;; ++attempt) {
         const auto before = epoch_;
-        const auto counters =
-            co_await on_pool(readers_, [this] { return read_counters(gate_.maps().counters); });
+        const auto counters = co_await on_pool(readers_, [this] {
+            return read_counters(gate_.maps().counters, [](const auto &) { return true; });
+        });
         if (!counters)
             co_return counters.error();
         if ((freeing_ || epoch_ != before) && attempt < patience) {
@@ -236,16 +242,18 @@ asio::awaitable<bool> Meter::fold(std::vector<sync::Row> rows) {
         if (!totals_.is_pending({row.slot, row.serial}))
             fresh.insert(row.slot);
     if (!fresh.empty()) {
-        const auto counters =
-            co_await on_pool(pool_, [this] { return read_counters(gate_.maps().counters); });
+        auto read = [&] {
+            return read_counters(gate_.maps().counters,
+                                 [&](const auto &key) { return fresh.contains(key.slot); });
+        };
+        const auto counters = co_await on_pool(pool_, read);
         if (!counters) {
             log_.error("counters could not be read", {{"error", counters.error().message}});
             co_return false;
         }
         for (const auto &[key, sum] : *counters)
-            if (fresh.contains(key.slot))
-                totals_.add({key.rule, key.direction, key.verdict, key.reason}, {sum.packets, sum.bytes},
-                            rule(key.rule));
+            totals_.add({key.rule, key.direction, key.verdict, key.reason}, {sum.packets, sum.bytes},
+                        rule(key.rule));
         for (const auto &row : rows)
             totals_.fold({row.slot, row.serial});
         ++epoch_;

@@ -34,27 +34,28 @@ Result<void> FreeNumbers::fill(std::uint32_t first, std::uint32_t last) const {
 CounterMap::CounterMap(RawMap keys, RawMap cells, FreeNumbers free)
     : keys_(std::move(keys)), cells_(std::move(cells)), free_(std::move(free)), cpus_(possible_cpus()) {}
 
+Result<abi::ps_counter> CounterMap::sum(std::uint32_t cell) const {
+    std::vector<abi::ps_counter> each(cpus_);
+    if (const auto found = cells_.lookup(&cell, each.data()); !found)
+        return found.error();
+    abi::ps_counter total{};
+    for (const auto &one : each) {
+        total.packets += one.packets;
+        total.bytes += one.bytes;
+    }
+    return total;
+}
+
 Result<std::optional<abi::ps_counter>> CounterMap::lookup(const abi::ps_counter_key &key) const {
     const auto cell = keys_.lookup(key);
     if (!cell)
         return cell.error();
     if (!*cell)
         return std::optional<abi::ps_counter>();
-    std::vector<abi::ps_counter> each(cpus_);
-    if (const auto found = cells_.lookup(&**cell, each.data()); !found)
-        return found.error();
-    // A row that was erased meanwhile may have lost its cell to another.
-    const auto again = keys_.lookup(key);
-    if (!again)
-        return again.error();
-    if (*again != *cell)
-        return std::optional<abi::ps_counter>();
-    abi::ps_counter total{};
-    for (const auto &one : each) {
-        total.packets += one.packets;
-        total.bytes += one.bytes;
-    }
-    return std::optional(total);
+    const auto total = sum(**cell);
+    if (!total)
+        return total.error();
+    return std::optional(*total);
 }
 
 // In this order: whoever dies in between loses a cell, and never gives one to two rows.
@@ -75,20 +76,29 @@ Result<bool> CounterMap::erase(const abi::ps_counter_key &key) const {
     return true;
 }
 
-Result<void> CounterMap::for_each(
-    const std::function<void(const abi::ps_counter_key &, const abi::ps_counter &)> &visit) const {
-    std::vector<abi::ps_counter_key> keys;
-    const auto walked = keys_.for_each([&](const auto &key, std::uint32_t) { keys.push_back(key); });
+Result<void> CounterMap::for_each(const Wanted &wanted, const Visit &visit) const {
+    std::vector<std::pair<abi::ps_counter_key, std::uint32_t>> rows;
+    const auto walked = keys_.for_each([&](const auto &key, std::uint32_t cell) {
+        if (wanted(key))
+            rows.emplace_back(key, cell);
+    });
     if (!walked)
         return walked;
-    for (const auto &key : keys) {
-        const auto sum = lookup(key);
-        if (!sum)
-            return sum.error();
-        if (*sum)
-            visit(key, **sum);
+    for (const auto &[key, cell] : rows) {
+        const auto total = sum(cell);
+        if (!total)
+            return total.error();
+        visit(key, *total);
     }
     return {};
+}
+
+Result<std::uint64_t> CounterMap::size() const {
+    std::uint64_t rows = 0;
+    const auto walked = keys_.for_each([&](const auto &, std::uint32_t) { ++rows; });
+    if (!walked)
+        return walked.error();
+    return rows;
 }
 
 } // namespace penstock::kernel

@@ -79,10 +79,18 @@ class CounterMap {
     Result<std::optional<abi::ps_counter>> lookup(const abi::ps_counter_key &) const;
     // The cell is 0 again and may be given to any other row: nobody may count in it any more.
     Result<bool> erase(const abi::ps_counter_key &) const;
-    Result<void>
-    for_each(const std::function<void(const abi::ps_counter_key &, const abi::ps_counter &)> &) const;
+    // Those that are wanted. A row that is erased meanwhile may be seen with another's counts.
+    using Wanted = std::function<bool(const abi::ps_counter_key &)>;
+    using Visit = std::function<void(const abi::ps_counter_key &, const abi::ps_counter &)>;
+    Result<void> for_each(const Wanted &, const Visit &) const;
+    Result<void> for_each(const Visit &visit) const {
+        return for_each([](const abi::ps_counter_key &) { return true; }, visit);
+    }
+    Result<std::uint64_t> size() const; // rows there are, without reading their cells
 
   private:
+    Result<abi::ps_counter> sum(std::uint32_t cell) const;
+
     Map<abi::ps_counter_key, std::uint32_t> keys_;
     RawMap cells_;
     FreeNumbers free_;

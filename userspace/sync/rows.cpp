@@ -42,8 +42,12 @@ Result<Row> Rows::make(std::uint64_t cgroup_id, std::uint32_t level, std::uint32
     const auto free = maps_->free_slots.pop();
     if (!free)
         return free.error();
-    if (!*free)
+    if (!*free) { // denied rather than nobody's
+        maps_->gate.add_level(level);
+        (void)maps_->containers.update(cgroup_id, {abi::PS_SLOT_OVERFLOW, row_flags},
+                                       decltype(maps_->containers)::Write::only_new);
         return Error{"no free slot: all " + std::to_string(kernel::SlotTable::size()) + " are taken", ENOSPC};
+    }
     abi::ps_slot state{};
     state.binding = binding;
     state.cgroup_id = cgroup_id;
@@ -156,10 +160,10 @@ Result<void> Rows::point_to_gone(const Row &row) {
 Result<std::vector<Counted>> Rows::counters(std::uint32_t slot) const {
     std::vector<Counted> counted;
     const auto walked =
-        maps_->counters.for_each([&](const abi::ps_counter_key &key, const abi::ps_counter &sum) {
-            if (key.slot == slot)
-                counted.push_back({key, sum});
-        });
+        maps_->counters.for_each([&](const abi::ps_counter_key &key) { return key.slot == slot; },
+                                 [&](const abi::ps_counter_key &key, const abi::ps_counter &sum) {
+                                     counted.push_back({key, sum});
+                                 });
     if (!walked)
         return walked.error();
     return counted;
