@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -104,6 +105,7 @@ class Server {
         if (pid_ < 0)
             fail("fork");
         if (pid_ == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
             std::ofstream(cgroup / "cgroup.procs") << 0 << std::flush;
             const auto tcp = open_socket(v4, true), udp = open_socket(v4, false);
             const auto place = place_of(v4);

@@ -7,6 +7,8 @@
 
 #include "bench_empty.skel.h"
 
+#include <cerrno>
+#include <csignal>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -32,7 +34,13 @@ struct Outside { // a cgroup beside the container's, for the server
         if (mkdir(path.c_str(), 0755))
             throw std::runtime_error("mkdir " + path.string());
     }
-    ~Outside() { rmdir(path.c_str()); }
+    ~Outside() {
+        std::ofstream(path / "cgroup.kill") << 1 << std::flush; // of a worker that died before its server
+        for (int tries = 0; rmdir(path.c_str()) && errno == EBUSY && tries < 200; ++tries)
+            usleep(10000);
+    }
+    Outside(const Outside &) = delete;
+    Outside &operator=(const Outside &) = delete;
     std::filesystem::path path;
 };
 
@@ -78,11 +86,16 @@ int main(int argc, char **argv) {
         std::cerr << "verdict_cost: " << mount.error().message << '\n';
         return 1;
     }
+    // The worker dies of these; this process lives to take its cgroups away.
+    std::signal(SIGINT, SIG_IGN);
+    std::signal(SIGTERM, SIG_IGN);
     try {
         const auto name = "penstock-bench-" + std::to_string(getpid());
         const Outside outside(*mount / (name + "-outside"));
         const auto failure =
             differential::run_in_cgroup(name, [&](const differential::Surroundings &surroundings) {
+                std::signal(SIGINT, SIG_DFL);
+                std::signal(SIGTERM, SIG_DFL);
                 measure(surroundings, *mount, name, outside.path, effort, json);
             });
         if (failure.empty())

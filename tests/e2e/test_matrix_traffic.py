@@ -35,15 +35,22 @@ def covers(hook: str, rule: str, protocols=("tcp", "udp"), families=FAMILIES):
             for protocol in protocols for family in families]
 
 
+SETTINGS = {"server": (WEB, "allow", "allow"), "closed": (WEB, "deny", "allow"), "shut": (WEB, "allow", "deny"),
+            "client": (f"{NEIGHBOURS}, {WEB}", "allow", "allow")}
+
+
+def policies(lab, **changed: tuple) -> dict[str, str]:
+    """name: (cidrs, inbound, loopback)"""
+    return {f"{name}.yaml": POLICY.format(name=name, path=lab.containers[name].path, odd=ODD, cidrs=cidrs, inbound=inbound, loopback=loopback)
+            for name, (cidrs, inbound, loopback) in (SETTINGS | changed).items()}
+
+
 @pytest.fixture(scope="module")
 def world(lab):
     """`server` answers what others open, `closed` is asked in vain, `client` may open to both."""
-    made = {name: lab.container(name) for name in ("server", "closed", "shut", "client")}
-    settings = {"server": (WEB, "allow", "allow"), "closed": (WEB, "deny", "allow"), "shut": (WEB, "allow", "deny"),
-                "client": (f"{NEIGHBOURS}, {WEB}", "allow", "allow")}
+    made = {name: lab.container(name) for name in SETTINGS}
     lab.cgroups.make("gate", "strict")
-    lab.daemon.start({f"{name}.yaml": POLICY.format(name=name, path=made[name].path, odd=ODD, cidrs=cidrs, inbound=inbound, loopback=loopback)
-                      for name, (cidrs, inbound, loopback) in settings.items()}, "--strict-root", lab.path("strict"))
+    lab.daemon.start(policies(lab), "--strict-root", lab.path("strict"))
     for container in made.values():
         container.netns.sysctl("net.ipv4.ping_group_range", PING)
         container.watch_cable()
@@ -198,3 +205,25 @@ def test_born_under_a_strict_root_it_reaches_nothing(lab, world, watch, family, 
     until(lambda: events(lab.daemon, born.path, hook="connect" if protocol == "tcp" else "sendmsg", reason="birth"), 5, "reported")
     control = world["client"].probe("udp", address=FENCE, port=9000)
     assert control["answered"] and not born.arrived(contains=mark) and not born.arrived(destination=ALLOWED[family])
+
+
+# ---- last: the policy of `server` changes ----
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_who_may_no_longer_be_answered_is_not(lab, world, watch, family):
+    """A connection that others opened while they might."""
+    client, server = world["client"], world["server"]
+    lab.daemon.write(policies(lab))
+    assert lab.daemon.request("POST", "/v1/reload", b"")[0] == 200
+    client.probe("hold", key="open", family=10 if family == "v6" else 2, type=1)
+    assert client.probe("held_connect", key="open", address=address_of(server, family), port=PORTS["server", family])["error"] is None
+    lab.daemon.write(policies(lab, server=(WEB, "deny", "allow")))
+    assert lab.daemon.request("POST", "/v1/reload", b"")[0] == 200
+    answers = len(server.arrived(contains=b"inside".hex()))
+    with watch(server) as seen:
+        assert client.probe("held_send", key="open", payload="55")["error"] is None
+        until(lambda: seen.grown(direction="egress", verdict="deny", reason="reply-denied") >= 1, 5, "its answer is denied")
+        seen.reported(kind="denied", hook="egress", reason="reply-denied", remote=address_of(client, family))
+    fence(client)
+    client.probe("held_close", key="open")
+    assert len(server.arrived(contains=b"inside".hex())) == answers
