@@ -230,7 +230,13 @@ void read_chunk(std::string_view text, Builder &builder, std::vector<Document> &
                 documents.push_back({std::move(root), report.errors() != before});
         }
     } catch (const YAML::Exception &error) {
-        report.error(builder.place(error.mark), {}, explain(error));
+        const Place end = place_of(text, text.size());
+        YAML::Mark mark = error.mark;
+        if (std::pair(mark.line + 1, mark.column + 1) > std::pair(end.line, end.column)) {
+            mark.line = end.line - 1; // yaml-cpp counts on behind the end of an unfinished escape
+            mark.column = end.column - 1;
+        }
+        report.error(builder.place(mark), {}, explain(error));
     }
 }
 

@@ -135,3 +135,13 @@ TEST_CASE("text in a diagnostic cannot drive a terminal") {
     CHECK(out.find('\x1b') == std::string::npos);
     CHECK_THAT(out, Contains("\\x1b[31m\\x0a"));
 }
+
+TEST_CASE("a fault at the end of the text has its place in the text") {
+    for (const auto *text : {"a: \"\\xV", "a: \"\\U1", "a: \"\\"}) {
+        INFO(text);
+        const auto loaded = load_text(text);
+        REQUIRE(loaded.diagnostics.size() == 1);
+        CHECK(loaded.diagnostics[0].line == 1);
+        CHECK(loaded.diagnostics[0].column <= static_cast<int>(std::string(text).size()) + 1);
+    }
+}
