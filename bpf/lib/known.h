@@ -36,16 +36,20 @@ static __always_inline int known__is_same(const __u8 *remembered, const union ps
     return b.halves[0] == a->halves[0] && b.halves[1] == a->halves[1];
 }
 
-/* Both ends: a socket may disconnect and take another port or, if it was lent one before, another address. */
+/*
+ * Of the flow that is remembered? The remote end; of UDP the own end, too: such a socket may disconnect and take another
+ * port or, if it was lent one before, another address. TCP can't do so without a SYN, which is never known.
+ */
 static __always_inline int known__is_flow(const struct ps_socket *m, const union ps_address *source,
                                           const union ps_address *destination, const __u8 *ports,
-                                          int direction) {
+                                          __u8 protocol, int direction) {
     int out = direction == PS_EGRESS;
 
-    return known__is_same(m->remote, out ? destination : source) &&
-           known__is_same(m->local, out ? source : destination) &&
-           m->remote_port == cursor__be16(out ? ports + 2 : ports) &&
-           m->local_port == cursor__be16(out ? ports : ports + 2);
+    if (!known__is_same(m->remote, out ? destination : source) ||
+        m->remote_port != cursor__be16(out ? ports + 2 : ports))
+        return 0;
+    return protocol == PS_PROTO_TCP || (known__is_same(m->local, out ? source : destination) &&
+                                        m->local_port == cursor__be16(out ? ports : ports + 2));
 }
 
 /*
@@ -65,7 +69,7 @@ static __always_inline __u32 known__headers_v4(struct __sk_buff *skb, const stru
     packet__put_v4(&source, h + 12);
     packet__put_v4(&destination, h + 16);
     l4 = known__l4(h + 20, protocol);
-    return l4 && known__is_flow(m, &source, &destination, h + 20, direction) ? 20 + l4 : 0;
+    return l4 && known__is_flow(m, &source, &destination, h + 20, protocol, direction) ? 20 + l4 : 0;
 }
 
 static __always_inline __u32 known__headers_v6(struct __sk_buff *skb, const struct ps_socket *m,
@@ -81,7 +85,7 @@ static __always_inline __u32 known__headers_v6(struct __sk_buff *skb, const stru
     packet__put_v6(&source, h + 8);
     packet__put_v6(&destination, h + 24);
     l4 = known__l4(h + 40, protocol);
-    return l4 && known__is_flow(m, &source, &destination, h + 40, direction) ? 40 + l4 : 0;
+    return l4 && known__is_flow(m, &source, &destination, h + 40, protocol, direction) ? 40 + l4 : 0;
 }
 
 /* Is it remembered under the container's present binding? A slot that changed hands has another serial. */
@@ -110,8 +114,9 @@ static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
     m = bpf_sk_storage_get(&sockets, sk, 0, 0);
     if (!m || !known__holds(m))
         return 0;
-    if (protocol == PS_PROTO_UDP &&
-        (skb->ifindex == PS_IFINDEX_LO || bpf_ktime_get_coarse_ns() - m->judged_ns > KNOWN_UDP_NS))
+    if (protocol == PS_PROTO_UDP && bpf_ktime_get_coarse_ns() - m->judged_ns > KNOWN_UDP_NS)
+        return 0;
+    if (protocol == PS_PROTO_UDP && direction == PS_INGRESS && skb->ifindex == PS_IFINDEX_LO)
         return 0; /* what comes over lo may be anybody's */
     headers = skb->protocol == bpf_htons(0x0800) ? known__headers_v4(skb, m, protocol, direction)
                                                  : known__headers_v6(skb, m, protocol, direction);
