@@ -149,6 +149,7 @@ static __always_inline void known__remember(struct bpf_sock *sk, const struct fl
     if (!m)
         return;                         /* no memory: judged again next time */
     *(volatile __u64 *)&m->binding = 0; /* not valid while it changes */
+    asm volatile("" ::: "memory");
     if (!same_flow)
         m->accepted = 0;
     m->name_hash = name_hash;
@@ -161,5 +162,6 @@ static __always_inline void known__remember(struct bpf_sock *sk, const struct fl
     m->judged_ns = bpf_ktime_get_coarse_ns();
     m->egress_cell = account__cell(me->slot, rule, ACCOUNT_ROW(PS_EGRESS, PS_ALLOW, reason));
     m->ingress_cell = account__cell(me->slot, 0, ACCOUNT_ROW(PS_INGRESS, PS_ALLOW, PS_R_INBOUND));
+    asm volatile("" ::: "memory"); /* all of it before it is valid */
     *(volatile __u64 *)&m->binding = me->binding;
 }

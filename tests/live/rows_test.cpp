@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <cstring>
 
 using namespace penstock;
@@ -201,4 +202,22 @@ TEST_CASE("after a restart a born cgroup is not given two rows, and a slot no ro
     CHECK(rows.release_lost().value() == 0);
     CHECK((rows.at(**slot).slot_flags & abi::PS_SLOT_RELEASED) != 0);
     CHECK(rows.free_slot(**slot));
+}
+
+TEST_CASE("without a free slot a container gets the row that denies, not none") {
+    OwnCgroup own;
+    auto gate = kernel::Gate::open(own.options());
+    REQUIRE(gate);
+    sync::Rows rows(*gate);
+    while (gate->maps().free_slots.pop().value()) {
+    }
+    const auto child = own.make_child("c");
+    const std::uint64_t id = cgroup_id(child).value();
+    const auto made = rows.make(id, own.level(child), 0, some_binding);
+    REQUIRE_FALSE(made);
+    CHECK(made.error().code == ENOSPC);
+    const auto row = rows.find(id);
+    REQUIRE((row && *row));
+    CHECK((*row)->slot == abi::PS_SLOT_OVERFLOW);
+    CHECK((*row)->binding == 0); // unbound: denies
 }
