@@ -49,7 +49,9 @@ TEST_CASE("every command has help with examples and the exit codes") {
     CHECK(run.code == 0);
     CHECK(run.err.empty());
     CHECK(contains(run.out, words.back()));
-    CHECK(contains(run.out, "Examples:\n  penstock " + words.front()));
+    const auto examples = run.out.find("Examples:\n");
+    REQUIRE(examples != std::string::npos);
+    CHECK(run.out.find("penstock " + words.front(), examples) != std::string::npos);
     CHECK(contains(run.out, "Exit status:"));
 }
 
