@@ -24,8 +24,8 @@ namespace penstock::abi {
     _Static_assert(__builtin_offsetof(struct type, field) == (offset), #type "." #field " moved")
 #endif
 
-enum ps_limits {
-    PS_ABI_VERSION = 3,
+enum ps_capacities {
+    PS_ABI_VERSION = 4,
     PS_SLOTS = 16384,             /* containers at one time */
     PS_POLICIES = 32768,          /* compiled policies at one time, old and new while they change */
     PS_LEVELS = 32,               /* cgroup depth at which a row may stand: 0..31 */
@@ -40,6 +40,8 @@ enum ps_limits {
     PS_UDP_REPLY_S = 120,         /* a UDP peer that wrote to us may be answered this long */
     PS_SCRATCH_SLOTS = 8,         /* nesting depth of programs on one CPU */
     PS_CELLS = 131072,            /* counter rows of all containers together */
+    PS_LIMITS = 65536,            /* limits of all policies together, of their rules too */
+    PS_BUDGETS = 65536,           /* what all containers together have spent of them */
     PS_BIRTH_ENTRIES = 8192,      /* birth patterns, and paths that policies select */
     PS_BIRTH_SUFFIX_MAX = 24,     /* octets after the wildcard of a selected path */
     PS_BIRTH_PATTERN_MAX = 251,   /* octets of a path or name prefix in the birth trie */
@@ -66,6 +68,7 @@ enum ps_verdict {
     PS_ALLOW = 1,
     PS_DENY = 2,
     PS_WOULD_DENY = 3,            /* audit mode */
+    PS_UNTOLD = 4,                /* a counter: a denial whose event the container's budget or a full ring swallowed */
 };
 
 enum ps_direction { PS_EGRESS = 0, PS_INGRESS = 1 };
@@ -131,9 +134,18 @@ enum ps_reason {
     PS_R_DNS_TRAILING = 68,       /* octets after the question that are no EDNS record */
     PS_R_DNS_FRAMING = 69,        /* TCP: a segment is not a sequence of whole messages */
     PS_R_DNS_CLASS = 70,          /* class is not IN */
+    PS_R_DNS_SHARED = 71,         /* in pages that the sender may still change: sendfile, splice, zerocopy */
     /* denied: our own limits */
     PS_R_SCRATCH = 80,
     PS_R_QUERY_STORE = 81,        /* the query could not be recorded */
+    PS_R_BUDGET_STORE = 82,       /* there was no room to count what a limit allows */
+    /* denied: limits of the policy */
+    PS_R_EGRESS_RATE = 90,
+    PS_R_INGRESS_RATE = 91,
+    PS_R_PACKET_RATE = 92,
+    PS_R_CONNECTION_RATE = 93,
+    PS_R_QUERY_RATE = 94,
+    PS_R_QUOTA = 95,              /* spent until its window turns */
     /* noticed (verdict none) */
     PS_R_LEARNED_NEW = 100,       /* an address was learned */
     PS_R_LEARNED_REFRESH = 101,
@@ -150,7 +162,8 @@ enum ps_reason {
     PS_R_ANSWER_FAILED = 112,     /* RCODE is not 0 */
     PS_R_DOMAIN_EVICTED = 113,
     PS_R_UDP_PEER_EVICTED = 114,
-    PS_R_COUNT = 115,
+    PS_R_CONNECTION = 115,        /* a connection was begun, or a UDP conversation */
+    PS_R_COUNT = 116,
 };
 
 /* One list for every printer: X(enumerator without PS_R_, text name). Text names are API. */
@@ -169,7 +182,8 @@ enum ps_reason {
     X(DNS_GSO, "dns-gso") X(DNS_SHORT, "dns-short") X(DNS_RESPONSE, "dns-response")               \
     X(DNS_OPCODE, "dns-opcode") X(DNS_QDCOUNT, "dns-qdcount") X(DNS_COUNTS, "dns-counts")         \
     X(DNS_LABEL, "dns-label") X(DNS_NAME_LONG, "dns-name-long") X(DNS_TRAILING, "dns-trailing")   \
-    X(DNS_FRAMING, "dns-framing") X(DNS_CLASS, "dns-class") X(SCRATCH, "scratch")                 \
+    X(DNS_FRAMING, "dns-framing") X(DNS_CLASS, "dns-class") X(DNS_SHARED, "dns-shared-pages")     \
+    X(SCRATCH, "scratch")                                                                         \
     X(QUERY_STORE, "query-store") X(LEARNED_NEW, "learned-new")                                   \
     X(LEARNED_REFRESH, "learned-refresh") X(LEARNED_PRIVATE, "learned-private")                   \
     X(LEARNED_EVICTED, "learned-evicted") X(LEARNED_FULL, "learned-full")                         \
@@ -177,7 +191,11 @@ enum ps_reason {
     X(ANSWER_UNMATCHED, "answer-unmatched") X(ANSWER_LOOPBACK, "answer-loopback")                 \
     X(ANSWER_TRUNCATED, "answer-truncated") X(ANSWER_MALFORMED, "answer-malformed")               \
     X(ANSWER_LATE, "answer-late") X(ANSWER_FAILED, "answer-failed")                               \
-    X(DOMAIN_EVICTED, "domain-evicted") X(UDP_PEER_EVICTED, "udp-peer-evicted")
+    X(DOMAIN_EVICTED, "domain-evicted") X(UDP_PEER_EVICTED, "udp-peer-evicted")                   \
+    X(BUDGET_STORE, "budget-store") X(EGRESS_RATE, "egress-rate")                                 \
+    X(INGRESS_RATE, "ingress-rate") X(PACKET_RATE, "packet-rate")                                 \
+    X(CONNECTION_RATE, "connection-rate") X(QUERY_RATE, "query-rate") X(QUOTA, "quota")           \
+    X(CONNECTION, "connection")
 
 /* ---- the gate: one element, written by the daemon before anything is attached ---- */
 
@@ -197,9 +215,13 @@ struct ps_gate {
     __u64 births_lost;            /* no free slot: the overflow slot was given */
     __u64 scratch_lost;           /* no free scratch: a packet was denied */
     __u32 next_cell;              /* of `cells` that nobody had yet; those given back are in free_cells */
+    __u32 next_budget;            /* the same of `budgets` and free_budgets */
+    __u32 name_rows_per_slot;     /* counter rows of learned names that one container may have; then PS_NAME_OTHER */
     __u32 pad;
+    __u64 event_cost_ns;          /* a container may tell one event in this time; 0: as many as it likes */
+    __u64 event_burst_ns;         /* after this long without any it may tell burst / cost at once */
 };
-PS_ASSERT_SIZE(ps_gate, 88);
+PS_ASSERT_SIZE(ps_gate, 112);
 
 /* ---- identity ---- */
 
@@ -266,9 +288,11 @@ struct ps_policy {
     __u8 loopback;                /* PS_ALLOW or PS_DENY */
     __u8 resolvers_any;
     __u8 default_reason;          /* PS_R_NO_RULE, or PS_R_BIRTH for the birth policies */
-    __u8 pad[3];
+    __u8 limited;                 /* PS_LIMITED_* */
+    __u8 pad[2];
 };
 PS_ASSERT_SIZE(ps_policy, 24);
+enum ps_limited { PS_LIMITED_CONTAINER = 1, PS_LIMITED_RULES = 2 }; /* limits has entries of it: rule 0; of rules */
 
 /*
  * names: LPM trie. `name` is lower-case ASCII, reversed as a string, dots kept: "moc.elpmaxe".
@@ -332,13 +356,81 @@ struct ps_resolver_key {
 };
 PS_ASSERT_SIZE(ps_resolver_key, 20);
 
+/* ---- limits: what a policy allows, and what a container has spent of it ---- */
+
+/* Units: octets, octets, IP packets (of a GSO buffer: all it becomes), connections and UDP conversations, DNS queries. */
+enum ps_rate_kind {
+    PS_RATE_EGRESS = 0,
+    PS_RATE_INGRESS = 1,
+    PS_RATE_PACKETS = 2,
+    PS_RATE_CONNECTIONS = 3,
+    PS_RATE_QUERIES = 4,
+    PS_RATES = 5,
+};
+/* A token bucket as GCRA: `units` pass while max(full, now) + (units * cost >> shift) - now <= burst_ns. */
+struct ps_rate {
+    __u64 cost;                   /* ns that one unit takes to come back, times 2^shift; 0: no such limit */
+    __u64 burst_ns;               /* time the whole burst takes to come back */
+    __u32 shift;
+    __u32 pad;
+};
+PS_ASSERT_SIZE(ps_rate, 24);
+
+/* limit_ids: HASH -> index of limits, an ARRAY. Never changed while a binding names the policy. */
+struct ps_limits_key {
+    __u64 rule;                   /* 0: the container as a whole */
+    __u16 policy;
+    __u16 pad[3];
+};
+PS_ASSERT_SIZE(ps_limits_key, 16);
+struct ps_limits {
+    struct ps_rate rates[PS_RATES];
+    __u64 quota_bytes;            /* 0: no quota */
+    __u64 window_ns;
+    __u32 quota_directions;       /* bit n: ps_direction n is charged */
+    __u32 pad;
+};
+PS_ASSERT_SIZE(ps_limits, 144);
+
+/* budget_ids: HASH -> index of budgets, an ARRAY, mmapable. Kept over changes of policy: a new limit finds what was spent. */
+struct ps_budget_key {
+    __u64 rule;                   /* as in ps_limits_key */
+    __u32 slot;
+    __u32 pad;
+};
+PS_ASSERT_SIZE(ps_budget_key, 16);
+struct ps_budget {
+    __u64 rule;                   /* whose it is: its key in budget_ids */
+    __u32 slot;
+    __u32 flags;
+    __u64 full_ns[PS_RATES];      /* CLOCK_MONOTONIC at which the bucket is full again */
+    __u64 spent;                  /* PS_SPENT: octets in the quota's present window */
+    __u64 window_start_ns;        /* CLOCK_BOOTTIME at which window 0 began; 0: not yet */
+    __u64 window_ns;              /* the length that `spent` was counted with */
+    __u64 granted;                /* PS_SPENT: octets on top of the quota, in that window alone */
+    __u64 told;                   /* PS_SPENT: per cent of the quota that an event told of, in that window */
+    __u64 pad[4];
+};
+PS_ASSERT_SIZE(ps_budget, 128);
+/* The window's number and octets in one word, so that one compare-and-swap turns the window and counts. */
+#define PS_SPENT_BITS 48
+#define PS_SPENT(window, octets)                                                                  \
+    ((PS_CAST(__u64, window) << PS_SPENT_BITS) | ((octets) & ((PS_CAST(__u64, 1) << PS_SPENT_BITS) - 1)))
+#define PS_SPENT_WINDOW(spent) PS_CAST(__u16, (spent) >> PS_SPENT_BITS)
+#define PS_SPENT_OCTETS(spent) ((spent) & ((PS_CAST(__u64, 1) << PS_SPENT_BITS) - 1))
+
 /* ---- learned state, per container ---- */
 
+/*
+ * What is learned holds in the network namespace it was learned in: `netns` is the low half of its cookie. In one of its
+ * own making the container is whoever it likes.
+ */
 struct ps_address_key {
     __u8 address[16];
     __u32 slot;
+    __u32 netns;
 };
-PS_ASSERT_SIZE(ps_address_key, 20);
+PS_ASSERT_SIZE(ps_address_key, 24);
 
 struct ps_learned_name {
     __u64 name_hash;              /* key into domains with the slot; 0 = free */
@@ -382,8 +474,9 @@ struct ps_query_key {
     __u16 id;
     __u8 protocol;
     __u8 pad[3];
+    __u32 netns;
 };
-PS_ASSERT_SIZE(ps_query_key, 28);
+PS_ASSERT_SIZE(ps_query_key, 32);
 struct ps_query {
     __u64 name_hash;
     __u64 sent_ns;
@@ -403,15 +496,17 @@ struct ps_udp_peer_key {
     __u32 slot;
     __u16 local_port;
     __u16 peer_port;
+    __u32 netns;
 };
-PS_ASSERT_SIZE(ps_udp_peer_key, 24);
+PS_ASSERT_SIZE(ps_udp_peer_key, 28);
 struct ps_udp_peer {
     __u64 last_ns;                /* last packet of the side that opened it */
     __u64 name_hash;              /* ours: the learned name that allowed it; it outlives the name's expiry */
+    __u64 rule;                   /* ours: the rule that allowed it; answers are counted and charged by it, too */
     __u32 ring_position;
     __u32 opened_by_us;           /* 1: answers of the peer give it no right to be answered */
 };
-PS_ASSERT_SIZE(ps_udp_peer, 24);
+PS_ASSERT_SIZE(ps_udp_peer, 32);
 
 /* rings: HASH {map, slot, position} -> the key that stands there, so that a container's oldest goes first. */
 enum ps_ring_kind { PS_RING_LEARNED = 1, PS_RING_QUERIES = 2, PS_RING_UDP_PEERS = 3, PS_RING_DOMAINS = 4 };
@@ -427,24 +522,31 @@ struct ps_ring_entry {
 PS_ASSERT_SIZE(ps_ring_entry, 32);
 /* heads: ARRAY by slot: how often each of the container's rings was written. */
 struct ps_heads {
-    __u32 head[8];                /* by ps_ring_kind */
+    __u32 head[8];                /* by ps_ring_kind; 0: counter rows of names */
 };
+enum ps_head { PS_HEAD_NAME_ROWS = 0 };
 PS_ASSERT_SIZE(ps_heads, 32);
 
-/* sockets: SK_STORAGE, TCP and connected UDP. What an open flow was allowed by, and where it is counted. */
+/*
+ * sockets: SK_STORAGE, TCP and connected UDP. What an open flow was allowed by, and where it is counted. UDP sockets may be
+ * used on several CPUs at once: `flow` alone says whether a packet is known, the rest may then be another flow's of the
+ * same socket, and decides nothing.
+ */
 struct ps_socket {
-    __u64 binding;                /* it is allowed while the slot has this binding and serial; 0: it is not */
+    __u64 flow;                   /* hash of the allowed flow, its slot, serial and binding; 0: none */
     __u64 name_hash;              /* the learned name that allowed the flow, 0 if a CIDR did */
+    __u64 rule;
+    __u64 container, by_rule;     /* charges: index plus 1 of limits, of budgets in the upper half; 0: not limited */
+    __u64 judged_ns;              /* UDP: when the rules and the peer were last looked at */
     __u8 remote[16];              /* of the flow all this is said of: a socket may connect again elsewhere */
     __u32 slot;
     __u32 serial;                 /* 0: no verdict yet */
     __u16 remote_port;
-    __u16 local_port;             /* so may its own end */
-    __u8 local[16];
+    __u16 local_port;
     __u8 accepted;                /* others opened it */
-    __u8 pad[7];
+    __u8 admitted;                /* connect() was charged as a connection: its SYN is not */
+    __u8 pad[2];
     __u32 egress_cell, ingress_cell; /* of `cells`, plus 1; 0: none */
-    __u64 judged_ns;              /* UDP: when the rules and the peer were last looked at */
 };
 PS_ASSERT_SIZE(ps_socket, 88);
 
@@ -453,20 +555,33 @@ PS_ASSERT_SIZE(ps_socket, 88);
 /* counters: HASH -> index of cells, a PERCPU_ARRAY of ps_counter: an open flow counts without a hash look-up. */
 struct ps_counter_key {
     __u64 rule;                   /* 0 = no rule */
+    __u64 name_hash;              /* the learned name that allowed it, PS_NAME_OTHER, or 0 */
     __u32 slot;
     __u8 direction;
     __u8 verdict;
     __u8 reason;
     __u8 pad;
 };
-PS_ASSERT_SIZE(ps_counter_key, 16);
+PS_ASSERT_SIZE(ps_counter_key, 24);
+enum ps_fixed_name { PS_NAME_OTHER = 1 }; /* a name for which the container has no counter rows left */
 struct ps_counter {
     __u64 packets;                /* of a noticed thing: how often */
     __u64 bytes;                  /* IP octets, every segment's headers counted */
 };
 PS_ASSERT_SIZE(ps_counter, 16);
 
-enum ps_event_kind { PS_EVENT_DENIED = 1, PS_EVENT_BORN = 2, PS_EVENT_DYING = 3, PS_EVENT_RELEASED = 4 };
+enum ps_event_kind {
+    PS_EVENT_DENIED = 1,
+    PS_EVENT_BORN = 2,
+    PS_EVENT_DYING = 3,
+    PS_EVENT_RELEASED = 4,
+    PS_EVENT_QUOTA = 5,           /* `length` per cent of a quota are spent: 80, 100 */
+};
+/* tellers: ARRAY by slot, the bucket of gate.event_cost_ns. */
+struct ps_teller {
+    __u64 full_ns;
+};
+PS_ASSERT_SIZE(ps_teller, 8);
 struct ps_event {
     __u64 time_ns;
     __u64 cgroup_id;

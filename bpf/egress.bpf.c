@@ -9,61 +9,73 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 
 #define EGRESS_DROP 0 /* the sender gets EPERM */
 #define EGRESS_PASS 1
+#define EGRESS_CONGESTED                                                                                     \
+    2 /* dropped; TCP slows down, and UDP's sender is told nothing it did not ask for (IP_RECVERR) */
+
+/* Over a rate: the sender shall slow down. Everything else is an error at once. */
+static __always_inline int egress__refusal(const struct decision *d) {
+    return d->reason == PS_R_EGRESS_RATE || d->reason == PS_R_PACKET_RATE ? EGRESS_CONGESTED : EGRESS_DROP;
+}
 
 /*
- * What the packet's socket remembers; null for those that can't. `full` is the socket to remember it with. A raw socket
- * that was made before enforcement, or elsewhere, is told by `raw`: its headers are whatever it says.
+ * Is it of a raw socket that was made before enforcement, or elsewhere? Its headers are whatever it says. If the socket
+ * remembers a container, `me` is that: no walk.
  */
-static __always_inline struct ps_socket *egress__memory(struct __sk_buff *skb, struct bpf_sock **full,
-                                                        int *raw) {
+static __always_inline int egress__is_raw(struct __sk_buff *skb, struct identity *me) {
     struct bpf_sock *sk = skb->sk;
+    const struct ps_socket *m;
 
-    *full = 0;
-    *raw = 0;
     sk = sk ? bpf_sk_fullsock(sk) : 0;
     if (!sk)
         return 0;
-    *raw = sk->type == KNOWN_SOCK_RAW;
     if (!known__may_remember(sk))
-        return 0;
-    *full = sk;
-    return bpf_sk_storage_get(&sockets, sk, 0, 0);
+        return sk->type == KNOWN_SOCK_RAW;
+    m = bpf_sk_storage_get(&sockets, sk, 0, 0);
+    if (m && !identity__remembered(me, m->slot, m->serial))
+        me->policy = 0;
+    return 0;
 }
 
-static __always_inline int egress__judge(struct __sk_buff *skb) {
-    struct flow f = {
-        .direction = PS_EGRESS, .hook = PS_HOOK_EGRESS, .over_lo = skb->ifindex == PS_IFINDEX_LO};
+static __always_inline void egress__decide(struct decision *d, struct __sk_buff *skb, const struct flow *f,
+                                           const struct identity *me) {
+    known__recall(skb, d->scratch, me->serial);
+    decision__unpack(d, verdict__egress(d->scratch));
+    if (d->verdict == PS_NONE)
+        gate__query(d, skb, f);
+    verdict__settle_limits(d, d->opens);
+    if (d->may_cache && d->verdict == PS_ALLOW && me->policy->mode != PS_MODE_OPEN)
+        known__remember(skb, d->scratch, d->reason);
+}
+
+/* Global, for the stack: what is known never comes here. */
+PS_GLOBAL int egress__judge(struct __sk_buff *skb) {
+    struct flow f = {.direction = PS_EGRESS,
+                     .hook = PS_HOOK_EGRESS,
+                     .over_lo = skb->ifindex == PS_IFINDEX_LO,
+                     .netns = kernel__netns(skb)};
     struct decision d = {.scratch = PS_SCRATCH_NONE};
     struct identity me = {};
-    struct bpf_sock *sk;
-    int same_flow, raw;
-    struct ps_socket *memory = egress__memory(skb, &sk, &raw);
-    __u64 open_name = 0;
+    int raw = egress__is_raw(skb, &me);
     __u8 reason;
 
-    if (!(memory && identity__remembered(&me, memory->slot, memory->serial)) &&
-        !identity__of_packet(&me, skb))
+    if (!me.policy && !identity__of_packet(&me, skb))
         return EGRESS_PASS; /* not ours */
     reason = packet__read(skb, &f);
     if (raw)
         reason = PS_R_RAW_SOCKET;
-    same_flow = !reason && verdict__remembers(memory, &f);
     if (verdict__begin(&d, &f, &me)) {
-        if (same_flow && memory->serial == me.serial)
-            open_name = memory->name_hash;
         if (reason)
             decision__deny(&d, reason, 0);
         else
-            decision__unpack(&d, verdict__egress(d.scratch, open_name, same_flow && memory->accepted));
-        if (d.verdict == PS_NONE)
-            gate__query(&d, skb, &f);
-        if (sk && d.may_cache && d.verdict == PS_ALLOW && me.policy->mode != PS_MODE_OPEN)
-            known__remember(sk, &f, &me, d.rule, d.name_hash, d.reason, same_flow);
+            egress__decide(&d, skb, &f, &me);
     }
-    return verdict__settle(&d, &f, &me) ? EGRESS_PASS : EGRESS_DROP;
+    return verdict__settle(&d, &f, &me) ? EGRESS_PASS : egress__refusal(&d);
 }
 
 SEC("cgroup_skb/egress")
 int ps_egress(struct __sk_buff *skb) {
-    return known__egress(skb) ? EGRESS_PASS : egress__judge(skb);
+    int verdict = known__egress(skb) ? EGRESS_PASS : egress__judge(skb);
+
+    PS_BARRIER(verdict);
+    return verdict & 3;
 }

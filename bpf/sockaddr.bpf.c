@@ -25,12 +25,36 @@ static __always_inline void sockaddr__bound_dns(struct bpf_sock_addr *ctx) {
     bpf_setsockopt(ctx, 6 /* IPPROTO_TCP */, 18 /* TCP_USER_TIMEOUT */, &ms, sizeof(ms));
 }
 
+/* A connection over its rate, or when the quota is spent, is refused here; what is admitted is not charged again. */
+static __always_inline void sockaddr__admit(struct bpf_sock_addr *ctx, struct decision *d,
+                                            const struct flow *f) {
+    const struct scratch *s;
+    struct ps_socket *memory;
+
+    if (address__is_loopback(&f->remote))
+        return;
+    verdict__settle_limits(d, 1);
+    s = scratch__at(d->scratch);
+    if (!s || (!s->container && !s->by_rule))
+        return;
+    if (d->verdict == PS_ALLOW && (limiter__is_spent(s->container) || limiter__is_spent(s->by_rule)))
+        decision__deny(d, PS_R_QUOTA, d->rule);
+    memory = d->verdict == PS_ALLOW && ctx->sk
+                 ? bpf_sk_storage_get(&sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE)
+                 : 0;
+    if (memory)
+        memory->admitted = 1;
+}
+
 static __always_inline int sockaddr__judge(struct bpf_sock_addr *ctx, struct flow *f, struct identity *me) {
     struct decision d = {.scratch = PS_SCRATCH_NONE};
 
     f->direction = PS_EGRESS;
+    f->netns = (__u32)bpf_get_netns_cookie(ctx);
     if (verdict__begin(&d, f, me))
         decision__unpack(&d, verdict__attempt(d.scratch));
+    if (f->hook == PS_HOOK_CONNECT && d.verdict == PS_ALLOW && me->policy->limited)
+        sockaddr__admit(ctx, &d, f);
     if (d.verdict == PS_ALLOW) { /* nothing has left yet: the packet hook counts */
         scratch__release(d.scratch);
         if (f->hook == PS_HOOK_CONNECT && d.reason == PS_R_DNS_SESSION)

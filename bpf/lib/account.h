@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Counters per container, rule, direction, verdict and reason. Counting never changes a verdict; what can't be
+ * Counters per container, rule, learned name, direction, verdict and reason. Counting never changes a verdict; what can't be
  * counted is counted as lost.
  */
 #pragma once
@@ -11,11 +11,28 @@
     ((__u32)(__u8)(direction) | (__u32)(__u8)(verdict) << 8 | (__u32)(__u8)(reason) << 16)
 
 /*
- * The cell plus 1 that a container's row of this rule, direction, verdict and reason (ACCOUNT_ROW) is counted in; made
- * when it is not there. 0 when all cells are taken.
+ * May the container have one more row of a name? Only so many, and not the last cells: a container that asks for ever
+ * new names must not cost another its counters. The daemon gives rows of names that fell silent back.
  */
-PS_GLOBAL __u32 account__cell(__u32 slot, __u64 rule, __u32 row) {
+static __always_inline int account__admits_name(__u32 slot) {
+    struct ps_gate *g = identity__gate();
+    struct ps_heads *h = bpf_map_lookup_elem(&heads, &slot);
+
+    if (!g || !h || g->next_cell >= PS_CELLS / 4 * 3)
+        return 0;
+    if (__sync_fetch_and_add(&h->head[PS_HEAD_NAME_ROWS], 1) < g->name_rows_per_slot)
+        return 1;
+    __sync_fetch_and_add(&h->head[PS_HEAD_NAME_ROWS], -1);
+    return 0;
+}
+
+/*
+ * The cell plus 1 that a container's row of this rule, learned name, direction, verdict and reason (ACCOUNT_ROW) is
+ * counted in; made when it is not there. 0 when all cells are taken.
+ */
+PS_GLOBAL __u32 account__cell(__u32 slot, __u64 rule, __u64 name_hash, __u32 row) {
     struct ps_counter_key key = {.rule = rule,
+                                 .name_hash = name_hash,
                                  .slot = slot,
                                  .direction = (__u8)row,
                                  .verdict = (__u8)(row >> 8),
@@ -25,6 +42,12 @@ PS_GLOBAL __u32 account__cell(__u32 slot, __u64 rule, __u32 row) {
 
     if (found)
         return *found + 1;
+    if (name_hash > PS_NAME_OTHER && !account__admits_name(slot)) {
+        key.name_hash = PS_NAME_OTHER;
+        found = bpf_map_lookup_elem(&counters, &key);
+        if (found)
+            return *found + 1;
+    }
     if (bpf_map_pop_elem(&free_cells, &cell)) { /* none was given back: one that nobody had */
         struct ps_gate *g = identity__gate();
 
@@ -57,13 +80,13 @@ static __always_inline void account__count(__u32 cell, __u64 packets, __u64 byte
     }
 }
 
-static __always_inline void account__add(__u32 slot, __u64 rule, __u8 direction, __u8 verdict, __u8 reason,
-                                         __u64 packets, __u64 bytes) {
-    account__count(account__cell(slot, rule, ACCOUNT_ROW(direction, verdict, reason)), packets, bytes);
+static __always_inline void account__add(__u32 slot, __u64 rule, __u64 name_hash, __u32 row, __u64 packets,
+                                         __u64 bytes) {
+    account__count(account__cell(slot, rule, name_hash, row), packets, bytes);
 }
 
 /* Something noticed that decided no packet: PS_R_LEARNED_NEW and on. */
 PS_GLOBAL int account__note(__u32 slot, __u32 reason) {
-    account__add(slot, 0, PS_INGRESS, PS_NONE, (__u8)reason, 1, 0);
+    account__add(slot, 0, 0, ACCOUNT_ROW(PS_INGRESS, PS_NONE, reason), 1, 0);
     return 0;
 }

@@ -12,6 +12,7 @@ struct decision {
     __u8 reason;
     __u8 has_name; /* the scratch holds the name asked for: put it into the event */
     __u8 may_cache;
+    __u8 opens; /* a UDP conversation that was not there before */
 };
 
 /* A decision in one word, as the global functions give it; its rule and name are in the scratch's `best`. */
@@ -22,7 +23,8 @@ static __always_inline __u32 decision__pack(const struct decision *d) {
         s->best.rule = d->rule;
         s->best.name_hash = d->name_hash;
     }
-    return (__u32)d->verdict | (__u32)d->reason << 8 | (__u32)d->has_name << 16 | (__u32)d->may_cache << 24;
+    return (__u32)d->verdict | (__u32)d->reason << 8 | (__u32)(d->has_name & 1) << 16 |
+           (__u32)(d->may_cache & 1) << 17 | (__u32)(d->opens & 1) << 18;
 }
 
 static __always_inline void decision__unpack(struct decision *d, __u32 packed) {
@@ -30,8 +32,9 @@ static __always_inline void decision__unpack(struct decision *d, __u32 packed) {
 
     d->verdict = (__u8)packed;
     d->reason = (__u8)(packed >> 8);
-    d->has_name = (__u8)(packed >> 16);
-    d->may_cache = (__u8)(packed >> 24);
+    d->has_name = packed >> 16 & 1;
+    d->may_cache = packed >> 17 & 1;
+    d->opens = packed >> 18 & 1;
     d->rule = s ? s->best.rule : 0;
     d->name_hash = s ? s->best.name_hash : 0;
 }

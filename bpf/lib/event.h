@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Records for the daemon. A verdict never waits for one: what the ring can't take is counted as lost. */
+/*
+ * Records for the daemon. A verdict never waits for one. Each container may tell so many and no more, so that none fills
+ * the ring for the others; a denial that was not told, for that or for a full ring, is counted as such by its reason.
+ */
 #pragma once
 
-#include "lib/identity.h"
+#include "lib/account.h"
 #include "lib/packet.h"
 #include "lib/scratch.h"
 
@@ -22,6 +25,24 @@ static __always_inline struct ps_event *event__reserve(void *ring, __u8 kind) {
     return e;
 }
 
+/* One of the container's events is spent. 0: it has none left. */
+static __always_inline int event__may_tell(__u32 slot) {
+    const struct ps_gate *g = identity__gate();
+    struct ps_teller *teller = bpf_map_lookup_elem(&tellers, &slot);
+    __u64 now, seen, start;
+
+    if (!g || !teller)
+        return 0;
+    if (!g->event_cost_ns)
+        return 1;
+    now = bpf_ktime_get_ns();
+    seen = *(volatile __u64 *)&teller->full_ns;
+    start = seen > now ? seen : now;
+    if (start - now + g->event_cost_ns > g->event_burst_ns)
+        return 0;
+    return __sync_val_compare_and_swap(&teller->full_ns, seen, start + g->event_cost_ns) == seen;
+}
+
 #define EVENT_HAS_NAME 0x10000
 
 /*
@@ -30,11 +51,16 @@ static __always_inline struct ps_event *event__reserve(void *ring, __u8 kind) {
  */
 PS_GLOBAL int event__denied(__u32 index, __u64 cgroup_id, __u32 serial, __u32 what) {
     struct scratch *s = scratch__at(index);
-    struct ps_event *e = s ? event__reserve(&events, PS_EVENT_DENIED) : 0;
+    struct ps_event *e;
     __u32 length;
 
-    if (!e)
+    if (!s)
         return 0;
+    e = event__may_tell(s->slot) ? event__reserve(&events, PS_EVENT_DENIED) : 0;
+    if (!e) {
+        account__add(s->slot, s->best.rule, 0, ACCOUNT_ROW(s->flow.direction, PS_UNTOLD, what >> 8), 1, 0);
+        return 0;
+    }
     e->cgroup_id = cgroup_id;
     e->rule = s->best.rule;
     e->slot = s->slot;
@@ -58,6 +84,24 @@ PS_GLOBAL int event__denied(__u32 index, __u64 cgroup_id, __u32 serial, __u32 wh
         e->name_length = (__u16)length;
         __builtin_memcpy(e->name, s->name + (PS_NAME_END - length), sizeof(e->name));
     }
+    bpf_ringbuf_submit(e, 0);
+    return 0;
+}
+
+/* So many per cent of the quota of the container (rule 0) or of its rule are spent. Rare: each is told once a window. */
+PS_GLOBAL int event__quota(__u32 slot, __u64 rule, __u32 per_cent) {
+    const struct ps_slot *row = bpf_map_lookup_elem(&slots, &slot);
+    struct ps_event *e = row ? event__reserve(&events, PS_EVENT_QUOTA) : 0;
+
+    if (!e)
+        return 0;
+    e->cgroup_id = row->cgroup_id;
+    e->serial = row->serial;
+    e->generation = PS_BINDING_GENERATION(row->binding);
+    e->rule = rule;
+    e->slot = slot;
+    e->length = per_cent;
+    e->reason = PS_R_QUOTA;
     bpf_ringbuf_submit(e, 0);
     return 0;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "lib/decision.h"
+#include "lib/kernel.h"
 #include "lib/query.h"
 #include "lib/reply.h"
 
@@ -14,6 +15,8 @@
 static __always_inline int gate__is_dns(const struct flow *f) {
     if (f->protocol != PS_PROTO_UDP && f->protocol != PS_PROTO_TCP)
         return 0;
+    if (f->packets && !f->over_lo && address__is_loopback(&f->remote))
+        return 0; /* see gate__loopback */
     return f->remote_port == PS_PORT_DNS || address__is_docker_resolver(&f->remote);
 }
 
@@ -30,6 +33,18 @@ static __always_inline int gate__dns(struct decision *d, const struct flow *f, c
 }
 
 /*
+ * Could the container put another question where this one stands, once it is judged? UDP's own octets are linear; TCP's
+ * never are, but pages that are not the kernel's own are marked.
+ */
+static __always_inline int gate__may_change(struct __sk_buff *skb, const struct flow *f) {
+    __u64 linear = (__u64)skb->data_end - (__u64)skb->data;
+
+    if (f->protocol == PS_PROTO_UDP && f->payload_offset + f->payload_length > linear)
+        return 1;
+    return kernel__shares_pages(skb);
+}
+
+/*
  * What the payload asks for, as query.h judges it. Called by the hook itself and not by verdict__egress: the chain of
  * calls below it would need more than the 512 octets of stack that a chain may have.
  */
@@ -37,10 +52,13 @@ static __always_inline void gate__query(struct decision *d, struct __sk_buff *sk
     const struct scratch *s;
     int reason;
 
-    if (f->protocol == PS_PROTO_TCP)
+    if (skb->gso_size)
+        reason =
+            PS_R_DNS_GSO; /* of TCP, too: a question fits a segment, and what is sent again would begin anywhere */
+    else if (gate__may_change(skb, f))
+        reason = PS_R_DNS_SHARED;
+    else if (f->protocol == PS_PROTO_TCP)
         reason = query__judge_stream(skb, d->scratch);
-    else if (skb->gso_size)
-        reason = PS_R_DNS_GSO;
     else
         reason = query__judge(skb, d->scratch, f->payload_offset, f->payload_length);
     s = scratch__at(d->scratch);
@@ -55,6 +73,9 @@ static __always_inline int gate__loopback(struct decision *d, const struct flow 
                                           const struct identity *me) {
     if (!address__is_loopback(&f->remote))
         return 0;
+    if (f->packets && !f->over_lo)
+        return decision__deny(d, PS_R_LOOPBACK_DENIED,
+                              0); /* a socket bound to a device sends it by that one */
     if (me->policy->loopback == PS_ALLOW)
         return decision__allow(d, PS_R_LOOPBACK, 0);
     return decision__deny(d, PS_R_LOOPBACK_DENIED, 0);

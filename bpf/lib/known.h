@@ -6,18 +6,59 @@
  */
 #pragma once
 
-#include "lib/account.h"
-#include "lib/packet.h"
+#include "lib/limiter.h"
+#include "lib/scratch.h"
 
 #define KNOWN_SOCK_RAW 3
 #define KNOWN_CONNECTED 1        /* sk->state, TCP_ESTABLISHED: of connected UDP, too */
 #define KNOWN_UDP_NS PS_NS_PER_S /* then the rules and the peer's time are looked at again */
+#define KNOWN_PRIME 0x9e3779b97f4a7c15ULL
 
 /* A socket that may remember: not raw, whose headers are whatever it says; UDP only to one peer. */
 static __always_inline int known__may_remember(const struct bpf_sock *sk) {
     if (sk->type == KNOWN_SOCK_RAW)
         return 0;
     return sk->protocol == PS_PROTO_TCP || (sk->protocol == PS_PROTO_UDP && sk->state == KNOWN_CONNECTED);
+}
+
+/* ---- a flow in one word ---- */
+
+struct known_flow {
+    __u32 own[4], peer[4]; /* as in the packet; of IPv4 the first */
+    __u16 own_port, peer_port;
+    __u32 headers; /* octets of L3 and L4 */
+    int is_v4;
+};
+
+static __always_inline __u64 known__mix(__u64 hash, __u32 high, __u32 low) {
+    hash = (hash ^ ((__u64)high << 32 | low)) * KNOWN_PRIME;
+    return hash ^ hash >> 32;
+}
+
+/*
+ * The flow, for the slot's present tenant under its present policy. One word, so that it is remembered and compared in one
+ * go: threads that send on one UDP socket write its memory side by side, and a mixture of two flows must not be known.
+ * The seed keeps a container from making two flows with one word.
+ */
+static __always_inline __u64 known__word(const struct known_flow *k, const struct ps_slot *slot,
+                                         __u64 binding) {
+    const struct ps_gate *g = identity__gate();
+    __u64 hash = known__mix(g ? g->hash_seed : 0, slot->serial, (__u32)k->own_port << 16 | k->peer_port);
+
+    hash = known__mix(hash, (__u32)(binding >> 32), (__u32)binding);
+    hash = known__mix(hash, k->own[0], k->peer[0]);
+    if (!k->is_v4) {
+        hash = known__mix(hash, k->own[1], k->peer[1]);
+        hash = known__mix(hash, k->own[2], k->peer[2]);
+        hash = known__mix(hash, k->own[3], k->peer[3]);
+    }
+    return hash ? hash : 1;
+}
+
+/* ---- the packet's flow ---- */
+
+static __always_inline __u32 known__u32(const __u8 *octets) {
+    return *(const __u32 *)octets;
 }
 
 /* Octets of the L4 header, 0 when it is not plain: a SYN opens something. */
@@ -29,102 +70,114 @@ static __always_inline __u32 known__l4(const __u8 *l4, __u8 protocol) {
     return (l4[12] >> 4) * 4;
 }
 
-static __always_inline int known__is_same(const __u8 *remembered, const union ps_address *a) {
-    union ps_address b;
-
-    __builtin_memcpy(b.octets, remembered, 16);
-    return b.halves[0] == a->halves[0] && b.halves[1] == a->halves[1];
-}
-
-/*
- * Of the flow that is remembered? The remote end; of UDP the own end, too: such a socket may disconnect and take another
- * port or, if it was lent one before, another address. TCP can't do so without a SYN, which is never known.
- */
-static __always_inline int known__is_flow(const struct ps_socket *m, const union ps_address *source,
-                                          const union ps_address *destination, const __u8 *ports,
-                                          __u8 protocol, int direction) {
-    int out = direction == PS_EGRESS;
-
-    if (!known__is_same(m->remote, out ? destination : source) ||
-        m->remote_port != cursor__be16(out ? ports + 2 : ports))
-        return 0;
-    return protocol == PS_PROTO_TCP || (known__is_same(m->local, out ? source : destination) &&
-                                        m->local_port == cursor__be16(out ? ports : ports + 2));
-}
-
-/*
- * Octets of the headers of a packet of the flow that is remembered, 0 when it is another or not a plain one. By packet
- * pointers, which are cheap and see the headers of whatever a TCP or UDP socket sends; where they don't, it is not known.
- */
-static __always_inline __u32 known__headers_v4(struct __sk_buff *skb, const struct ps_socket *m,
-                                               __u8 protocol, int direction) {
+/* By packet pointers, which are cheap and see the headers of whatever a TCP or UDP socket sends; 0: not a plain packet. */
+static __always_inline int known__read_v4(struct __sk_buff *skb, struct known_flow *k, __u8 protocol,
+                                          int out) {
     const __u8 *h = (const __u8 *)(long)skb->data, *end = (const __u8 *)(long)skb->data_end;
-    union ps_address source, destination;
     __u32 l4;
 
     if (h + 28 > end || (protocol == PS_PROTO_TCP && h + 40 > end))
         return 0;
     if (h[0] != 0x45 || cursor__be16(h + 6) & 0x3fff || h[9] != protocol)
         return 0; /* options, fragments */
-    packet__put_v4(&source, h + 12);
-    packet__put_v4(&destination, h + 16);
     l4 = known__l4(h + 20, protocol);
-    return l4 && known__is_flow(m, &source, &destination, h + 20, protocol, direction) ? 20 + l4 : 0;
+    k->headers = 20 + l4;
+    k->is_v4 = 1;
+    k->own[0] = known__u32(h + (out ? 12 : 16));
+    k->peer[0] = known__u32(h + (out ? 16 : 12));
+    k->own_port = cursor__be16(h + (out ? 20 : 22));
+    k->peer_port = cursor__be16(h + (out ? 22 : 20));
+    return l4 != 0;
 }
 
-static __always_inline __u32 known__headers_v6(struct __sk_buff *skb, const struct ps_socket *m,
-                                               __u8 protocol, int direction) {
+static __always_inline int known__read_v6(struct __sk_buff *skb, struct known_flow *k, __u8 protocol,
+                                          int out) {
     const __u8 *h = (const __u8 *)(long)skb->data, *end = (const __u8 *)(long)skb->data_end;
-    union ps_address source, destination;
     __u32 l4;
 
     if (h + 48 > end || (protocol == PS_PROTO_TCP && h + 60 > end))
         return 0;
     if (h[0] >> 4 != 6 || h[6] != protocol)
         return 0; /* extension headers */
-    packet__put_v6(&source, h + 8);
-    packet__put_v6(&destination, h + 24);
     l4 = known__l4(h + 40, protocol);
-    return l4 && known__is_flow(m, &source, &destination, h + 40, protocol, direction) ? 40 + l4 : 0;
+    k->headers = 40 + l4;
+    for (int i = 0; i < 4; i++) {
+        k->own[i] = known__u32(h + (out ? 8 : 24) + 4 * i);
+        k->peer[i] = known__u32(h + (out ? 24 : 8) + 4 * i);
+    }
+    k->own_port = cursor__be16(h + (out ? 40 : 42));
+    k->peer_port = cursor__be16(h + (out ? 42 : 40));
+    return l4 != 0;
 }
 
-/* Is it remembered under the container's present binding? A slot that changed hands has another serial. */
-static __always_inline int known__holds(const struct ps_socket *m) {
-    __u64 binding = *(volatile const __u64 *)&m->binding;
-    __u32 index = m->slot;
-    const struct ps_slot *slot;
+/* The same of a flow that packet.h has read. */
+static __always_inline void known__of_flow(struct known_flow *k, const struct flow *f) {
+    k->is_v4 = address__is_v4(&f->remote);
+    k->own_port = f->local_port;
+    k->peer_port = f->remote_port;
+    if (k->is_v4) {
+        k->own[0] = f->local.words[3];
+        k->peer[0] = f->remote.words[3];
+        return;
+    }
+    for (int i = 0; i < 4; i++) {
+        k->own[i] = f->local.words[i];
+        k->peer[i] = f->remote.words[i];
+    }
+}
 
-    if (!binding)
+/* ---- what is known ---- */
+
+/* The word that the packet's flow has now; 0 when its slot was given back, or its row was taken by a change of policy. */
+static __always_inline __u64 known__word_now(const struct ps_socket *m, const struct known_flow *k) {
+    __u32 index = m->slot;
+    const struct ps_slot *slot = bpf_map_lookup_elem(&slots, &index);
+
+    if (!slot || slot->flags & PS_SLOT_RELEASED)
         return 0;
-    slot = bpf_map_lookup_elem(&slots, &index);
-    return slot && *(volatile const __u64 *)&slot->binding == binding && slot->serial == m->serial &&
-           !(slot->flags & PS_SLOT_RELEASED); /* nor one whose row was taken away by a change of policy */
+    return known__word(k, slot, *(volatile const __u64 *)&slot->binding);
+}
+
+/* Over a limit? Then it is judged, charged and counted like any other. */
+static __always_inline int known__is_over(const struct __sk_buff *skb, const struct ps_socket *m,
+                                          int direction, __u32 length, __u32 packets) {
+    return skb->ifindex != PS_IFINDEX_LO &&
+           limiter__both(m->container, m->by_rule, (__u32)direction, length, packets);
 }
 
 static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
+    int out = direction == PS_EGRESS;
     struct bpf_sock *sk = skb->sk;
+    struct known_flow k = {};
     const struct ps_socket *m;
-    __u32 headers, length = skb->len;
+    __u32 length = skb->len, packets = 1;
     __u8 protocol;
+    __u64 word;
 
     sk = sk ? bpf_sk_fullsock(sk) : 0;
     if (!sk || !known__may_remember(sk))
         return 0;
     protocol = (__u8)sk->protocol;
     m = bpf_sk_storage_get(&sockets, sk, 0, 0);
-    if (!m || !known__holds(m))
+    word = m ? *(volatile const __u64 *)&m->flow : 0;
+    if (!word)
         return 0;
     if (protocol == PS_PROTO_UDP && bpf_ktime_get_coarse_ns() - m->judged_ns > KNOWN_UDP_NS)
         return 0;
-    if (protocol == PS_PROTO_UDP && direction == PS_INGRESS && skb->ifindex == PS_IFINDEX_LO)
+    if (protocol == PS_PROTO_UDP && !out && skb->ifindex == PS_IFINDEX_LO)
         return 0; /* what comes over lo may be anybody's */
-    headers = skb->protocol == bpf_htons(0x0800) ? known__headers_v4(skb, m, protocol, direction)
-                                                 : known__headers_v6(skb, m, protocol, direction);
-    if (!headers)
+    if (!(skb->protocol == bpf_htons(0x0800) ? known__read_v4(skb, &k, protocol, out)
+                                             : known__read_v6(skb, &k, protocol, out)))
         return 0;
-    if (skb->gso_segs > 1)
-        length += (skb->gso_segs - 1) * headers;
-    account__count(direction == PS_EGRESS ? m->egress_cell : m->ingress_cell, 1, length);
+    if (known__word_now(m, &k) != word)
+        return 0;
+    if (skb->gso_segs > 1) {
+        packets = skb->gso_segs;
+        length += (packets - 1) * k.headers;
+    }
+    if ((m->container || m->by_rule) && known__is_over(skb, m, direction, length, packets))
+        return 0;
+    account__count(out ? m->egress_cell : m->ingress_cell, packets, length);
     return 1;
 }
 
@@ -138,30 +191,79 @@ PS_GLOBAL int known__ingress(struct __sk_buff *skb) {
 }
 
 /*
- * Keeps what allowed the flow: until the binding changes its packets are known, in both directions (what arrives in a flow
- * of our own is allowed by `inbound`, whatever that is).
+ * Puts into the scratch what the packet's socket remembers of the scratch's flow. Of TCP alone: its memory changes under
+ * the socket's lock, while UDP's may be another flow's; of UDP, udp_peers knows.
  */
-static __always_inline void known__remember(struct bpf_sock *sk, const struct flow *f,
-                                            const struct identity *me, __u64 rule, __u64 name_hash,
-                                            __u8 reason, int same_flow) {
-    struct ps_socket *m = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+PS_GLOBAL int known__recall(struct __sk_buff *skb, __u32 index, __u32 serial) {
+    struct bpf_sock *sk = skb->sk;
+    struct scratch *s = scratch__at(index);
+    const struct ps_socket *m;
+    union ps_address remote;
 
+    sk = sk ? bpf_sk_fullsock(sk) : 0;
+    if (!s || !sk || !known__may_remember(sk))
+        return 0;
+    s->past = PAST_CAN_REMEMBER;
+    m = sk->protocol == PS_PROTO_TCP ? bpf_sk_storage_get(&sockets, sk, 0, 0) : 0;
     if (!m)
-        return;                         /* no memory: judged again next time */
-    *(volatile __u64 *)&m->binding = 0; /* not valid while it changes */
+        return 0;
+    if (m->admitted)
+        s->past |= PAST_ADMITTED;
+    __builtin_memcpy(remote.octets, m->remote, 16);
+    if (m->remote_port != s->flow.remote_port || remote.halves[0] != s->flow.remote.halves[0] ||
+        remote.halves[1] != s->flow.remote.halves[1])
+        return 0; /* a socket may be disconnected and connect elsewhere */
+    s->past |= PAST_SAME_FLOW;
+    if (m->accepted)
+        s->past |= PAST_ACCEPTED;
+    if (m->serial && m->local_port == s->flow.local_port)
+        s->past |= PAST_AGAIN;
+    if (m->serial == serial) {
+        s->open_name = m->name_hash;
+        s->open_rule = m->rule;
+    }
+    return 0;
+}
+
+/*
+ * Keeps what allowed the flow in the scratch: until the binding changes its packets are known, in both directions (what
+ * arrives in a flow of our own is allowed by `inbound`, whatever that is).
+ */
+PS_GLOBAL int known__remember(struct __sk_buff *skb, __u32 index, __u32 reason) {
+    struct bpf_sock *sk = skb->sk;
+    const struct scratch *s = scratch__at(index);
+    const struct ps_slot *slot;
+    struct known_flow k = {};
+    struct ps_socket *m;
+    __u32 row;
+
+    sk = sk ? bpf_sk_fullsock(sk) : 0;
+    if (!sk || !s || !(s->past & PAST_CAN_REMEMBER))
+        return 0;
+    row = s->slot;
+    slot = bpf_map_lookup_elem(&slots, &row);
+    m = slot ? bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE) : 0;
+    if (!m)
+        return 0; /* no memory: judged again next time */
+    *(volatile __u64 *)&m->flow = 0;
     asm volatile("" ::: "memory");
-    if (!same_flow)
+    if (!(s->past & PAST_SAME_FLOW))
         m->accepted = 0;
-    m->name_hash = name_hash;
-    __builtin_memcpy(m->remote, f->remote.octets, 16);
-    __builtin_memcpy(m->local, f->local.octets, 16);
-    m->remote_port = f->remote_port;
-    m->local_port = f->local_port;
-    m->slot = me->slot;
-    m->serial = me->serial;
+    m->name_hash = s->best.name_hash;
+    m->rule = s->best.rule;
+    m->container = s->container;
+    m->by_rule = s->by_rule;
+    __builtin_memcpy(m->remote, s->flow.remote.octets, 16);
+    m->remote_port = s->flow.remote_port;
+    m->local_port = s->flow.local_port;
+    m->slot = s->slot;
+    m->serial = slot->serial;
     m->judged_ns = bpf_ktime_get_coarse_ns();
-    m->egress_cell = account__cell(me->slot, rule, ACCOUNT_ROW(PS_EGRESS, PS_ALLOW, reason));
-    m->ingress_cell = account__cell(me->slot, 0, ACCOUNT_ROW(PS_INGRESS, PS_ALLOW, PS_R_INBOUND));
-    asm volatile("" ::: "memory"); /* all of it before it is valid */
-    *(volatile __u64 *)&m->binding = me->binding;
+    m->egress_cell = account__cell(s->slot, m->rule, m->name_hash, ACCOUNT_ROW(PS_EGRESS, PS_ALLOW, reason));
+    m->ingress_cell =
+        account__cell(s->slot, m->rule, m->name_hash, ACCOUNT_ROW(PS_INGRESS, PS_ALLOW, PS_R_INBOUND));
+    known__of_flow(&k, &s->flow);
+    asm volatile("" ::: "memory"); /* all of it before it is known */
+    *(volatile __u64 *)&m->flow = known__word(&k, slot, s->binding);
+    return 0;
 }

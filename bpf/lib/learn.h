@@ -21,6 +21,7 @@ static __always_inline void learn__fill_query_key(struct scratch *s) {
     key->id = s->id;
     key->protocol = s->flow.protocol;
     key->pad[0] = key->pad[1] = key->pad[2] = 0;
+    key->netns = s->flow.netns;
 }
 
 /* Records the query whose key and value are in the scratch. 0, or PS_R_QUERY_STORE: then it must not leave. */
@@ -86,8 +87,8 @@ PS_GLOBAL int learn__keep_domain(__u32 index, __u32 slot, __u32 cap) {
 /* The row of the scratch's `address`, made if need be. Null when there is no room: counted. */
 static __always_inline struct ps_learned *learn__row(struct scratch *s, __u32 index, __u32 slot, __u32 cap,
                                                      __u32 is_private) {
-    struct ps_learned *row = match__learned(&s->address, slot);
-    struct ps_address_key key = {.slot = slot};
+    struct ps_learned *row = match__learned(&s->address, s);
+    struct ps_address_key key = {.slot = slot, .netns = s->flow.netns};
     __s32 place;
 
     if (row && !ring__is_ageing(slot, PS_RING_LEARNED, row->ring_position, cap))
@@ -231,6 +232,15 @@ PS_GLOBAL int learn__take_query(__u32 index) {
     return s->rcode ? PS_R_ANSWER_FAILED : 0;
 }
 
+/* The policy has changed since the question was asked: what its name teaches now. */
+static __always_inline void learn__judge_again(struct scratch *s, __u32 index) {
+    int allowed = match__name(index, PS_BINDING_POLICY(s->binding)) == PS_ALLOW;
+
+    s->query.rule_set = allowed ? s->match.rule_set : 0;
+    s->query.private_set = allowed ? s->match.private_set : 0;
+    s->query.generation = PS_BINDING_GENERATION(s->binding);
+}
+
 /* One answer message at `offset` of the packet. Gives PS_R_DNS_ANSWER or what was noticed. */
 PS_GLOBAL int learn__message(struct __sk_buff *skb, __u32 index, __u32 offset, __u32 length) {
     struct scratch *s = scratch__at(index);
@@ -248,6 +258,8 @@ PS_GLOBAL int learn__message(struct __sk_buff *skb, __u32 index, __u32 offset, _
     reason = learn__take_query(index);
     if (reason)
         return reason;
+    if (s->query.generation != PS_BINDING_GENERATION(s->binding))
+        learn__judge_again(s, index);
     if (!s->answers)
         return s->truncated ? PS_R_ANSWER_TRUNCATED : PS_R_DNS_ANSWER;
     /* Without its text the name could not outlive a change of policy; it still serves until then. */

@@ -100,6 +100,45 @@ struct {
     __type(value, __u8);
 } resolvers SEC(".maps") __weak;
 
+/* ---- limits ---- */
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, PS_LIMITS);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ps_limits_key);
+    __type(value, __u32);
+} limit_ids SEC(".maps") __weak;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PS_LIMITS);
+    __type(key, __u32);
+    __type(value, struct ps_limits);
+} limits SEC(".maps") __weak;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, PS_BUDGETS);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ps_budget_key);
+    __type(value, __u32);
+} budget_ids SEC(".maps") __weak;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PS_BUDGETS);
+    __uint(map_flags, BPF_F_MMAPABLE); /* the daemon grants and resets while programs count */
+    __type(key, __u32);
+    __type(value, struct ps_budget);
+} budgets SEC(".maps") __weak;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_STACK);
+    __uint(max_entries, PS_BUDGETS);
+    __uint(value_size, sizeof(__u32));
+} free_budgets SEC(".maps") __weak;
+
 /*
  * ---- learned state ----
  * Capped per container by `rings`, so no container evicts another's. The sizes hold 256 containers that fill
@@ -182,6 +221,13 @@ struct {
     __uint(max_entries, PS_CELLS);
     __uint(value_size, sizeof(__u32));
 } free_cells SEC(".maps") __weak;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PS_SLOTS);
+    __type(key, __u32);
+    __type(value, struct ps_teller);
+} tellers SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -141,8 +141,8 @@ static __always_inline __u64 match__learned_set(struct ps_learned *l, struct ps_
     return set;
 }
 
-static __always_inline struct ps_learned *match__learned(const union ps_address *a, __u32 slot) {
-    struct ps_address_key key = {.slot = slot};
+static __always_inline struct ps_learned *match__learned(const union ps_address *a, const struct scratch *s) {
+    struct ps_address_key key = {.slot = s->slot, .netns = s->flow.netns};
 
     __builtin_memcpy(key.address, a->octets, 16);
     return bpf_map_lookup_elem(&learned, &key);
@@ -160,7 +160,7 @@ PS_GLOBAL int match__learned_names(__u32 index, __u64 open_name) {
 
     if (!s)
         return PS_NONE;
-    l = match__learned(&s->flow.remote, s->slot);
+    l = match__learned(&s->flow.remote, s);
     for (__u32 i = 0; l && i < PS_NAMES_PER_ADDRESS; i++) {
         struct ps_learned_name *n = &l->names[i];
         __u64 hash = n->name_hash;
@@ -181,7 +181,7 @@ PS_GLOBAL int match__is_learned(__u32 index) {
 
     if (!s)
         return 0;
-    l = match__learned(&s->address, s->slot);
+    l = match__learned(&s->address, s);
     for (__u32 i = 0; l && i < PS_NAMES_PER_ADDRESS; i++) {
         struct ps_learned_name *n = &l->names[i];
 

@@ -16,7 +16,7 @@ PS_INLINE __u64 name__finish_hash(__u64 h) {
     h ^= h >> 32;
     h *= 0x9e3779b97f4a7c15ULL;
     h ^= h >> 29;
-    return h ? h : 1; /* 0 means "no name" */
+    return h > PS_NAME_OTHER ? h : h + 2; /* 0 means "no name" */
 }
 
 /*
@@ -60,6 +60,7 @@ PS_GLOBAL __s32 name__read(__u32 index, __u32 offset, __u32 end, __u64 seed) {
             return PS_NAME_ERROR(PS_R_DNS_NAME_LONG);
         s->name[PS_NAME_END - 1 - length] = c;
         hash = (hash ^ c) * PS_HASH_PRIME;
+        hash ^= hash >> 32; /* else only the seed's low octet would tell what collides */
         length++;
     }
     return PS_NAME_ERROR(PS_R_DNS_NAME_LONG);

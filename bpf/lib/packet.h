@@ -27,9 +27,11 @@ struct flow {
     __u8 tcp_flags;
     __u8 hook;
     __u8 over_lo;         /* on the loopback device */
+    __u32 netns;          /* see ps_address_key */
     __u32 payload_offset; /* from the IP header */
     __u32 payload_length;
-    __u32 length; /* IP octets as they leave: every segment's headers counted */
+    __u32 length;  /* IP octets as they leave: every segment's headers counted */
+    __u32 packets; /* IP packets that it becomes */
 };
 
 PS_INLINE void packet__put_v4(union ps_address *a, const __u8 *octets) {
@@ -105,6 +107,7 @@ PS_INLINE __u8 packet__read(struct ps_packet *p, struct flow *f) {
     __u8 version, reason;
 
     f->length = p->len;
+    f->packets = p->gso_segs > 1 ? p->gso_segs : 1;
     if (cursor__load(p, 0, &version, 1))
         return PS_R_TRUNCATED;
     if (version >> 4 == 4)

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "lib/learn.h"
+#include "lib/limiter.h"
 
 static __always_inline const struct ps_policy *query__policy(const struct scratch *s) {
     __u32 policy = PS_BINDING_POLICY(s->binding);
@@ -35,6 +36,7 @@ PS_GLOBAL int query__reverse_name(__u32 index) {
         other->slot = s->slot;
         other->binding = s->binding;
         other->mode = s->mode;
+        other->flow.netns = s->flow.netns;
         is_learned = match__is_learned(spare);
         scratch__release(spare);
     }
@@ -77,6 +79,18 @@ static __always_inline int query__record(struct scratch *s, __u32 index, const s
     return learn__store_query(index, cap);
 }
 
+/* The container's queries and those for the rule's names, per message: a TCP segment may hold several. */
+static __always_inline int query__charge(const struct scratch *s, const struct ps_policy *p) {
+    __u16 policy = PS_BINDING_POLICY(s->binding);
+    __u32 refused = 0;
+
+    if (p->limited & PS_LIMITED_CONTAINER)
+        refused = limiter__one(limiter__find(s->slot, policy, 0), PS_RATE_QUERIES);
+    if (!refused && p->limited & PS_LIMITED_RULES && s->best.rule)
+        refused = limiter__one(limiter__find(s->slot, policy, s->best.rule), PS_RATE_QUERIES);
+    return (int)refused;
+}
+
 /* One query message at `offset` of the packet. */
 PS_GLOBAL int query__judge(struct __sk_buff *skb, __u32 index, __u32 offset, __u32 length) {
     struct scratch *s = scratch__at(index);
@@ -99,6 +113,9 @@ PS_GLOBAL int query__judge(struct __sk_buff *skb, __u32 index, __u32 offset, __u
     reason = query__judge_name(s, index);
     if (reason != PS_R_DNS_QUERY && reason != PS_R_REVERSE_QUERY && p->mode == PS_MODE_ENFORCE)
         return reason;
+    failed = query__charge(s, p);
+    if (failed)
+        return failed;
     failed = query__record(s, index, p, g->queries_per_slot, reason == PS_R_DNS_QUERY);
     return failed ? failed : reason;
 }

@@ -15,6 +15,7 @@ static __always_inline struct ps_udp_peer_key *reply__key(struct scratch *s) {
     key->slot = s->slot;
     key->local_port = s->flow.local_port;
     key->peer_port = s->flow.remote_port;
+    key->netns = s->flow.netns;
     return key;
 }
 
@@ -37,8 +38,9 @@ static __always_inline __u64 reply__open_name(const struct ps_udp_peer *peer) {
  * Notes that we (`ours` 1) or the peer (0) opened the conversation of the scratch's flow, or spoke again in it. Global,
  * because verdict__egress has no stack left for it.
  */
-PS_GLOBAL int reply__touch(__u32 index, __u32 ours, __u64 name_hash) {
-    struct ps_udp_peer fresh = {.last_ns = bpf_ktime_get_ns(), .name_hash = name_hash, .opened_by_us = ours};
+PS_GLOBAL int reply__touch(__u32 index, __u32 ours, __u64 name_hash, __u64 rule) {
+    struct ps_udp_peer fresh = {
+        .last_ns = bpf_ktime_get_ns(), .name_hash = name_hash, .rule = rule, .opened_by_us = ours};
     const struct ps_gate *g = identity__gate();
     struct scratch *s = scratch__at(index);
     struct ps_udp_peer *peer;
@@ -50,6 +52,7 @@ PS_GLOBAL int reply__touch(__u32 index, __u32 ours, __u64 name_hash) {
     if (peer) {
         peer->opened_by_us = ours;
         peer->name_hash = name_hash;
+        peer->rule = rule;
         *(volatile __u64 *)&peer->last_ns = fresh.last_ns;
         if (!ring__is_ageing(s->slot, PS_RING_UDP_PEERS, peer->ring_position, g->udp_peers_per_slot))
             return 0;

@@ -19,6 +19,12 @@ struct finding {
     __u8 verdict;
 };
 
+#define PAST_CAN_REMEMBER 1
+#define PAST_ADMITTED 2  /* its connect() was charged as a connection */
+#define PAST_SAME_FLOW 4 /* what it remembers is of this flow; the three below are, too */
+#define PAST_ACCEPTED 8  /* others opened it */
+#define PAST_AGAIN 16    /* and a packet of it was allowed before: a SYN is sent again */
+
 struct scratch {
     /* what is judged, and for whom: filled by scratch__open, since global functions take scalars only */
     struct flow flow;
@@ -26,6 +32,11 @@ struct scratch {
     __u32 slot;
     __u32 mode;
     struct finding best;
+    __u64 container, by_rule; /* charges: see limiter__find */
+    __u64 open_name;          /* the learned name that the packet's socket was allowed by */
+    __u64 open_rule;          /* and the rule */
+    __u32 touches;            /* allowed UDP: its peer is to be noted once the packet is charged */
+    __u32 past;               /* PAST_*: what the packet's socket remembers */
     __u8 message[PS_ANSWER_MAX];
     __u8 name[PS_NAME_END + 264]; /* see above */
     __u32 name_length;            /* octets of the text */
@@ -92,6 +103,10 @@ static __always_inline void scratch__open(__u32 index, const struct flow *f, __u
     s->binding = binding;
     s->mode = mode;
     s->name_length = 0;
+    s->open_name = 0;
+    s->open_rule = 0;
+    s->past = 0;
+    s->touches = 0;
     __builtin_memset(&s->best, 0, sizeof(s->best));
 }
 

@@ -29,49 +29,36 @@ static __always_inline void verdict__apply_mode(struct decision *d, const struct
         decision__deny(d, PS_R_UNBOUND, 0);
 }
 
-/* Is what the socket remembers said of this flow? A socket may be disconnected and connect elsewhere. */
-static __always_inline int verdict__remembers(const struct ps_socket *memory, const struct flow *f) {
-    union ps_address remote;
-
-    if (!memory || memory->remote_port != f->remote_port)
-        return 0;
-    __builtin_memcpy(remote.octets, memory->remote, 16);
-    return remote.halves[0] == f->remote.halves[0] && remote.halves[1] == f->remote.halves[1];
-}
-
 static __always_inline void verdict__order_egress(struct decision *d, const struct flow *f,
-                                                  const struct identity *me, __u64 open_name,
-                                                  __u32 accepted) {
+                                                  const struct identity *me, struct scratch *s) {
     struct ps_udp_peer *peer = 0;
 
     if (gate__source_port(d, f) || gate__dns(d, f, me, 1) || gate__loopback(d, f, me))
         return;
-    if (gate__tcp_reply(d, f, me, accepted) || gate__protocol(d, f) || gate__source_address(d, f, me))
+    if (gate__source_address(d, f, me) || gate__tcp_reply(d, f, me, s->past & PAST_ACCEPTED) ||
+        gate__protocol(d, f))
         return;
     if (f->protocol == PS_PROTO_UDP)
         peer = reply__find(d->scratch);
     if (gate__udp_reply(d, f, me, peer))
         return;
-    gate__rules(d, f, me, open_name ? open_name : reply__open_name(peer));
+    gate__rules(d, f, me, s->open_name ? s->open_name : reply__open_name(peer));
     if (f->protocol != PS_PROTO_UDP)
         return;
     /* From the second datagram on: a socket that asks once and closes is not worth the memory. */
-    d->may_cache = d->may_cache && reply__is_live(peer) && peer->opened_by_us;
-    if (d->verdict == PS_ALLOW)
-        reply__touch(d->scratch, 1, d->name_hash);
+    d->opens = !(reply__is_live(peer) && peer->opened_by_us);
+    d->may_cache = d->may_cache && !d->opens;
+    s->touches = d->verdict == PS_ALLOW;
 }
 
-/*
- * The packet that stands in the scratch leaves. `open_name`: the learned name its TCP socket was allowed by, or 0;
- * `accepted`: others opened the socket. Gives the decision packed, before the mode; PS_NONE: see gate__dns.
- */
-PS_GLOBAL __u32 verdict__egress(__u32 index, __u64 open_name, __u32 accepted) {
+/* The packet that stands in the scratch leaves. Gives the decision packed, before the mode; PS_NONE: see gate__dns. */
+PS_GLOBAL __u32 verdict__egress(__u32 index) {
     struct decision d = {.scratch = index, .verdict = PS_DENY, .reason = PS_R_SCRATCH};
     struct scratch *s = scratch__at(index);
     struct identity me = {};
 
     if (s && identity__of_binding(&me, s->slot, s->binding))
-        verdict__order_egress(&d, &s->flow, &me, open_name, accepted);
+        verdict__order_egress(&d, &s->flow, &me, s);
     return decision__pack(&d);
 }
 
@@ -103,13 +90,21 @@ PS_GLOBAL __u32 verdict__attempt(__u32 index) {
     return decision__pack(&d);
 }
 
+static __always_inline void verdict__answered(struct decision *d, const struct ps_udp_peer *peer) {
+    d->rule = peer->rule;
+    d->name_hash = peer->name_hash;
+    reply__touch(d->scratch, 1, d->name_hash, d->rule);
+}
+
 /* A packet that arrives: only `inbound` decides, and what we opened ourselves may be answered. */
 static __always_inline void verdict__order_ingress(struct decision *d, const struct flow *f,
-                                                   const struct identity *me) {
+                                                   const struct identity *me, const struct scratch *s) {
     int opens = f->protocol == PS_PROTO_TCP && (f->tcp_flags & (PS_TCP_SYN | PS_TCP_ACK)) == PS_TCP_SYN;
     struct ps_udp_peer *peer;
 
-    decision__allow(d, PS_R_INBOUND, 0);
+    decision__allow(d, PS_R_INBOUND,
+                    s->open_rule); /* in a flow of ours: counted and charged as what we send in it */
+    d->name_hash = s->open_name;
     if (address__is_loopback(&f->remote) && me->policy->loopback == PS_ALLOW)
         return;
     if (opens && me->policy->inbound != PS_ALLOW)
@@ -124,9 +119,9 @@ static __always_inline void verdict__order_ingress(struct decision *d, const str
     }
     peer = reply__find(d->scratch);
     if (reply__is_live(peer) && peer->opened_by_us)
-        reply__touch(d->scratch, 1, peer->name_hash);
+        verdict__answered(d, peer);
     else if (me->policy->inbound == PS_ALLOW)
-        reply__touch(d->scratch, 0, 0);
+        reply__touch(d->scratch, 0, 0, 0);
     else
         decision__deny(d, PS_R_INBOUND_DENIED, 0);
 }
@@ -137,8 +132,58 @@ PS_GLOBAL __u32 verdict__ingress(__u32 index) {
     struct identity me = {};
 
     if (s && identity__of_binding(&me, s->slot, s->binding))
-        verdict__order_ingress(&d, &s->flow, &me);
+        verdict__order_ingress(&d, &s->flow, &me, s);
     return decision__pack(&d);
+}
+
+/* Does the scratch's packet begin a connection? */
+static __always_inline int verdict__opens(const struct scratch *s) {
+    return s->flow.direction == PS_EGRESS && s->flow.protocol == PS_PROTO_TCP && !(s->past & PAST_AGAIN) &&
+           (s->flow.tcp_flags & (PS_TCP_SYN | PS_TCP_ACK)) == PS_TCP_SYN;
+}
+
+/*
+ * What was allowed is charged, and only then noted as open. `opens`: an attempt to connect, or a UDP conversation. Loopback is not charged, nor what stays on this host. 0, or
+ * the reason of the limit that does not hold it. Leaves the charges in the scratch, for the socket's memory.
+ */
+PS_GLOBAL __u32 verdict__charge(__u32 index, __u32 opens) {
+    struct scratch *s = scratch__at(index);
+    struct identity me = {};
+    __u32 reason = 0;
+
+    if (!s || !identity__of_binding(&me, s->slot, s->binding))
+        return PS_R_SCRATCH;
+    opens = opens || verdict__opens(s);
+    s->container = limiter__of_container(&me);
+    s->by_rule = gate__is_dns(&s->flow)
+                     ? 0
+                     : limiter__of_rule(&me, s->best.rule); /* a question costs its rule a query */
+    if ((s->container || s->by_rule) && !s->flow.over_lo) {
+        if (opens && !(s->past & PAST_ADMITTED)) {
+            reason = limiter__one(s->container, PS_RATE_CONNECTIONS);
+            if (!reason)
+                reason = limiter__one(s->by_rule, PS_RATE_CONNECTIONS);
+        }
+        if (!reason && s->flow.packets)
+            reason =
+                limiter__both(s->container, s->by_rule, s->flow.direction, s->flow.length, s->flow.packets);
+    }
+    if (reason)
+        return reason;
+    if (opens && s->flow.packets)
+        account__add(s->slot, s->best.rule, s->best.name_hash,
+                     ACCOUNT_ROW(PS_EGRESS, PS_NONE, PS_R_CONNECTION), 1, 0);
+    if (s->flow.protocol == PS_PROTO_UDP && s->flow.direction == PS_EGRESS && s->touches)
+        reply__touch(index, 1, s->best.name_hash, s->best.rule);
+    return 0;
+}
+
+/* The same for a decision. */
+static __always_inline void verdict__settle_limits(struct decision *d, __u32 opens) {
+    __u32 reason = d->verdict == PS_ALLOW ? verdict__charge(d->scratch, opens) : 0;
+
+    if (reason)
+        decision__deny(d, (__u8)reason, d->rule);
 }
 
 /*
@@ -148,7 +193,8 @@ PS_GLOBAL __u32 verdict__ingress(__u32 index) {
 static __always_inline int verdict__settle(struct decision *d, const struct flow *f,
                                            const struct identity *me) {
     verdict__apply_mode(d, me);
-    account__add(me->slot, d->rule, f->direction, d->verdict, d->reason, 1, f->length);
+    account__add(me->slot, d->rule, d->verdict == PS_ALLOW ? d->name_hash : 0,
+                 ACCOUNT_ROW(f->direction, d->verdict, d->reason), f->packets ? f->packets : 1, f->length);
     if (d->verdict != PS_ALLOW && d->scratch != PS_SCRATCH_NONE)
         event__denied(d->scratch, me->cgroup_id, me->serial,
                       d->verdict | (__u32)d->reason << 8 | (d->has_name ? EVENT_HAS_NAME : 0));

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the kernel knows of a packet and its context does not show, found by CO-RE in the running kernel's own layout.
+ * Only read; needs bpf_probe_read_kernel, which every kernel gives but one locked down for confidentiality.
+ */
+#pragma once
+
+#include "lib/cursor.h"
+#include <bpf/bpf_core_read.h>
+
+struct net {
+    __u64 net_cookie;
+} __attribute__((preserve_access_index));
+struct net_device {
+    unsigned int mtu;
+    struct {
+        struct net *net;
+    } nd_net;
+} __attribute__((preserve_access_index));
+struct sk_buff {
+    struct net_device *dev;
+    unsigned char *head;
+    unsigned int end; /* of 64-bit kernels: an offset from head */
+} __attribute__((preserve_access_index));
+struct skb_shared_info {
+    __u8 flags;
+} __attribute__((preserve_access_index));
+
+/*
+ * The network namespace the packet is in, as 32 bits of its cookie: cookies count up and are never used again. A container
+ * may make namespaces of its own, where it is the resolver and everybody else: what is learned there holds there.
+ */
+PS_GLOBAL __u32 kernel__netns(struct __sk_buff *skb) {
+    struct sk_buff *kernel = (struct sk_buff *)skb;
+
+    return (__u32)BPF_CORE_READ(kernel, dev, nd_net.net, net_cookie);
+}
+
+/* Octets of the largest IP packet that the packet's device sends whole; 0: unknown. */
+static __always_inline __u32 kernel__mtu(struct __sk_buff *skb) {
+    struct sk_buff *kernel = (struct sk_buff *)skb;
+
+    return BPF_CORE_READ(kernel, dev, mtu);
+}
+
+/*
+ * May the sender still change the payload? Its own pages are, by sendfile, splice or MSG_ZEROCOPY: they are marked
+ * SKBFL_ZEROCOPY_ENABLE, SKBFL_SHARED_FRAG, SKBFL_PURE_ZEROCOPY or SKBFL_MANAGED_FRAG_REFS.
+ */
+PS_GLOBAL int kernel__shares_pages(struct __sk_buff *skb) {
+    struct sk_buff *kernel = (struct sk_buff *)skb;
+    struct skb_shared_info *shared =
+        (struct skb_shared_info *)(BPF_CORE_READ(kernel, head) + BPF_CORE_READ(kernel, end));
+
+    return BPF_CORE_READ(shared, flags) != 0;
+}
