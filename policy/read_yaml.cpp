@@ -206,6 +206,9 @@ std::string explain(const YAML::Exception &error) {
         return "not YAML: text that starts with * must be quoted, as in \"*.example.com\"";
     if (error.msg == "unknown token")
         return "not YAML: " + error.msg + "; quote text that has ? or other marks of YAML in it";
+    // yaml-cpp ends some messages with the octet it stopped at: its own mark of the end, or part of a character.
+    if (std::any_of(error.msg.begin(), error.msg.end(), [](char c) { return c < 0x20 || c > 0x7e; }))
+        return "not YAML: \\ in quoted text without a character that it can escape";
     return "not YAML: " + error.msg;
 }
 

@@ -145,3 +145,8 @@ TEST_CASE("a fault at the end of the text has its place in the text") {
         CHECK(loaded.diagnostics[0].column <= static_cast<int>(std::string(text).size()) + 1);
     }
 }
+
+TEST_CASE("a backslash that escapes nothing is one clear line") {
+    for (const auto *text : {"\"c \\", "a: \"\\\xc3\xa9\""})
+        CHECK_THAT(faults(load_text(text)), Contains("\\ in quoted text without a character that it can escape"));
+}
