@@ -148,5 +148,6 @@ TEST_CASE("a fault at the end of the text has its place in the text") {
 
 TEST_CASE("a backslash that escapes nothing is one clear line") {
     for (const auto *text : {"\"c \\", "a: \"\\\xc3\xa9\""})
-        CHECK_THAT(faults(load_text(text)), Contains("\\ in quoted text without a character that it can escape"));
+        CHECK_THAT(faults(load_text(text)),
+                   Contains("\\ in quoted text without a character that it can escape"));
 }
