@@ -45,7 +45,7 @@ std::size_t sequence_length(std::string_view text) {
 } // namespace
 
 std::string_view verdict_name(std::uint8_t verdict) {
-    return pick<4>({"none", "allow", "deny", "would-deny"}, verdict);
+    return pick<5>({"none", "allow", "deny", "would-deny", "untold"}, verdict);
 }
 
 std::string_view direction_name(std::uint8_t direction) {
