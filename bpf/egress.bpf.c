@@ -58,8 +58,7 @@ static __always_inline void egress__count_fragments(struct __sk_buff *skb, struc
     f->packets = (__u32)(cut >> 32);
 }
 
-/* Global, for the stack: what is known never comes here. */
-PS_GLOBAL int egress__judge(struct __sk_buff *skb) {
+static __always_inline int egress__judge(struct __sk_buff *skb) {
     struct flow f = {.direction = PS_EGRESS,
                      .hook = PS_HOOK_EGRESS,
                      .over_lo = skb->ifindex == PS_IFINDEX_LO,
@@ -86,8 +85,5 @@ PS_GLOBAL int egress__judge(struct __sk_buff *skb) {
 
 SEC("cgroup_skb/egress")
 int ps_egress(struct __sk_buff *skb) {
-    int verdict = known__egress(skb) ? EGRESS_PASS : egress__judge(skb);
-
-    PS_BARRIER(verdict);
-    return verdict & 3;
+    return known__egress(skb) ? EGRESS_PASS : egress__judge(skb);
 }
