@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/telemetry/names.h"
 
+#include "userspace/telemetry/event.h"
+
 #include "policy/model.h"
 
 #include <algorithm>
@@ -75,7 +77,8 @@ std::string_view mode_name(std::uint8_t mode) {
 }
 
 std::string_view event_kind_name(std::uint8_t kind) {
-    return pick<6>({"unknown", "denied", "born", "dying", "released", "lost"}, kind);
+    return kind == event_lost ? "lost"
+                              : pick<6>({"unknown", "denied", "born", "dying", "released", "quota"}, kind);
 }
 
 std::string_view birth_name(std::uint16_t policy) {
