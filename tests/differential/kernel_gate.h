@@ -12,6 +12,9 @@
 
 namespace penstock::differential {
 
+// The calling process's network namespace, as what is learned there is keyed by it.
+std::uint32_t own_netns();
+
 // Throws std::runtime_error with what failed: a test can do nothing else.
 class KernelGate {
   public:
@@ -27,7 +30,7 @@ class KernelGate {
     bool egress(const Octets &frame); // did it pass?
     bool ingress(const Octets &frame);
 
-    // How often this was counted since the gate was made.
+    // How often this was counted since the gate was made, whatever learned name allowed it.
     std::uint64_t counted(std::uint64_t rule, abi::ps_direction, abi::ps_verdict, abi::ps_reason) const;
     std::string counters() const; // all, for a report
 
