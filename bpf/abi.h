@@ -409,7 +409,11 @@ struct ps_budget {
     __u64 window_ns;              /* the length that `spent` was counted with */
     __u64 granted;                /* PS_SPENT: octets on top of the quota, in that window alone */
     __u64 told;                   /* PS_SPENT: per cent of the quota that an event told of, in that window */
-    __u64 pad[4];
+    __u64 flows;                  /* PS_SPENT: TCP connections that sent in this window of pace.h */
+    __u64 dropped_window;         /* of pace.h, in which a packet was last over the egress rate */
+    __u32 flows_before;           /* that sent in the window before */
+    __u32 gain;                   /* what each may take of its share, in 1/PACE_ONE */
+    __u64 pad[1];
 };
 PS_ASSERT_SIZE(ps_budget, 128);
 /* The window's number and octets in one word, so that one compare-and-swap turns the window and counts. */
@@ -547,8 +551,10 @@ struct ps_socket {
     __u8 admitted;                /* connect() was charged as a connection: its SYN is not */
     __u8 pad[2];
     __u32 egress_cell, ingress_cell; /* of `cells`, plus 1; 0: none */
+    __u32 paced_window;           /* of pace.h, in which it was last counted among those that send */
+    __u32 pad2;
 };
-PS_ASSERT_SIZE(ps_socket, 88);
+PS_ASSERT_SIZE(ps_socket, 96);
 
 /* ---- what leaves the kernel ---- */
 

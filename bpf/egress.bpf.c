@@ -47,8 +47,18 @@ static __always_inline void egress__decide(struct decision *d, struct __sk_buff 
         known__remember(skb, d->scratch, d->reason);
 }
 
-/* Global, for the stack: what is known never comes here. */
-PS_GLOBAL int egress__judge(struct __sk_buff *skb) {
+/* A datagram that is too long for its device leaves in pieces; TCP's segments and GSO's are not. */
+static __always_inline void egress__count_fragments(struct __sk_buff *skb, struct flow *f) {
+    __u64 cut;
+
+    if (f->protocol == PS_PROTO_TCP || skb->gso_size || skb->len <= PS_LEAST_MTU)
+        return;
+    cut = kernel__fragments(skb);
+    f->length = (__u32)cut;
+    f->packets = (__u32)(cut >> 32);
+}
+
+static __always_inline int egress__judge(struct __sk_buff *skb) {
     struct flow f = {.direction = PS_EGRESS,
                      .hook = PS_HOOK_EGRESS,
                      .over_lo = skb->ifindex == PS_IFINDEX_LO,
@@ -63,6 +73,7 @@ PS_GLOBAL int egress__judge(struct __sk_buff *skb) {
     reason = packet__read(skb, &f);
     if (raw)
         reason = PS_R_RAW_SOCKET;
+    egress__count_fragments(skb, &f);
     if (verdict__begin(&d, &f, &me)) {
         if (reason)
             decision__deny(&d, reason, 0);
@@ -74,8 +85,5 @@ PS_GLOBAL int egress__judge(struct __sk_buff *skb) {
 
 SEC("cgroup_skb/egress")
 int ps_egress(struct __sk_buff *skb) {
-    int verdict = known__egress(skb) ? EGRESS_PASS : egress__judge(skb);
-
-    PS_BARRIER(verdict);
-    return verdict & 3;
+    return known__egress(skb) ? EGRESS_PASS : egress__judge(skb);
 }

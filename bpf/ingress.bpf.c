@@ -82,8 +82,8 @@ static __always_inline void ingress__unreadable(struct decision *d, const struct
         decision__deny(d, PS_R_INBOUND_DENIED, 0);
 }
 
-/* Global, for the stack: what is known never comes here. */
-PS_GLOBAL int ingress__judge_packet(struct __sk_buff *skb) {
+SEC("cgroup_skb/ingress")
+int ps_ingress(struct __sk_buff *skb) {
     struct flow f = {.direction = PS_INGRESS,
                      .hook = PS_HOOK_INGRESS,
                      .over_lo = skb->ifindex == PS_IFINDEX_LO,
@@ -92,8 +92,8 @@ PS_GLOBAL int ingress__judge_packet(struct __sk_buff *skb) {
     struct identity me = {};
     __u8 reason;
 
-    if (!identity__of_packet(&me, skb))
-        return INGRESS_PASS; /* not ours */
+    if (known__ingress(skb) || !identity__of_packet(&me, skb))
+        return INGRESS_PASS; /* known, or not ours */
     reason = packet__read(skb, &f);
     if (verdict__begin(&d, &f, &me)) {
         if (reason)
@@ -103,9 +103,4 @@ PS_GLOBAL int ingress__judge_packet(struct __sk_buff *skb) {
         verdict__settle_limits(&d, 0);
     }
     return verdict__settle(&d, &f, &me) ? INGRESS_PASS : INGRESS_DROP;
-}
-
-SEC("cgroup_skb/ingress")
-int ps_ingress(struct __sk_buff *skb) {
-    return known__ingress(skb) ? INGRESS_PASS : ingress__judge_packet(skb) & 1;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Sockets as such: no raw ones are made; accepted ones are marked, so that what others open may be answered. */
+#include "lib/pace.h"
 #include "lib/verdict.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
@@ -49,13 +50,42 @@ static __always_inline void sock__remote(struct bpf_sock_ops *ctx, union ps_addr
     remote->words[3] = word;
 }
 
+/* Once a round trip: the pace, as long as some limit asks for one. */
+static __always_inline void sock__pace(struct bpf_sock_ops *ctx) {
+    struct ps_socket *memory = ctx->sk ? bpf_sk_storage_get(&sockets, ctx->sk, 0, 0) : 0;
+    __u64 pace;
+    __u32 value;
+
+    if (memory && memory->accepted && !memory->flow)
+        return; /* nothing was sent yet: it is not known whose it is */
+    if (!memory || !(memory->container || memory->by_rule)) {
+        bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags & ~BPF_SOCK_OPS_RTT_CB_FLAG);
+        return;
+    }
+    pace = pace__of(memory);
+    value = pace < PACE_UNLIMITED ? (__u32)pace : (__u32)PACE_UNLIMITED;
+    bpf_setsockopt(ctx, PACE_SOL_SOCKET, PACE_SO_MAX_PACING_RATE, &value, sizeof(value));
+}
+
 SEC("sockops")
 int ps_sock_ops(struct bpf_sock_ops *ctx) {
     const struct ps_gate *g = identity__gate();
     struct ps_socket *memory;
     union ps_address remote;
 
-    if (ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB || !g || !g->level_mask || !ctx->sk)
+    if (!g || !g->level_mask)
+        return 1;
+    if (ctx->op == BPF_SOCK_OPS_RTT_CB) {
+        sock__pace(ctx);
+        return 1;
+    }
+    if (g->next_budget &&
+        (ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || ctx->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)) {
+        bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_RTT_CB_FLAG);
+        if (ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
+            sock__pace(ctx);
+    }
+    if (ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB || !ctx->sk)
         return 1;
     memory = bpf_sk_storage_get(&sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
     if (!memory)

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "lib/cursor.h"
+#include "lib/packet.h"
 #include <bpf/bpf_core_read.h>
 
 struct net {
@@ -36,11 +36,11 @@ PS_GLOBAL __u32 kernel__netns(struct __sk_buff *skb) {
     return (__u32)BPF_CORE_READ(kernel, dev, nd_net.net, net_cookie);
 }
 
-/* Octets of the largest IP packet that the packet's device sends whole; 0: unknown. */
-static __always_inline __u32 kernel__mtu(struct __sk_buff *skb) {
+/* packet__fragments of a datagram as it leaves by its device. */
+PS_GLOBAL __u64 kernel__fragments(struct __sk_buff *skb) {
     struct sk_buff *kernel = (struct sk_buff *)skb;
 
-    return BPF_CORE_READ(kernel, dev, mtu);
+    return packet__fragments(skb->len, BPF_CORE_READ(kernel, dev, mtu), skb->protocol == bpf_htons(0x0800));
 }
 
 /*

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "lib/kernel.h"
 #include "lib/limiter.h"
 #include "lib/scratch.h"
 
@@ -152,7 +153,7 @@ static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
     const struct ps_socket *m;
     __u32 length = skb->len, packets = 1;
     __u8 protocol;
-    __u64 word;
+    __u64 word, cut;
 
     sk = sk ? bpf_sk_fullsock(sk) : 0;
     if (!sk || !known__may_remember(sk))
@@ -174,6 +175,10 @@ static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
     if (skb->gso_segs > 1) {
         packets = skb->gso_segs;
         length += (packets - 1) * k.headers;
+    } else if (out && protocol == PS_PROTO_UDP && length > PS_LEAST_MTU) {
+        cut = kernel__fragments(skb);
+        length = (__u32)cut;
+        packets = (__u32)(cut >> 32);
     }
     if ((m->container || m->by_rule) && known__is_over(skb, m, direction, length, packets))
         return 0;

@@ -9,6 +9,7 @@
 #include "lib/event.h"
 
 #define LIMITER_TRIES 8
+#define LIMITER_PACE_SHIFT 27   /* of nanoseconds: windows of 134 ms */
 #define LIMITER_LEAST_PACKET 40 /* a SYN over IPv4 without options */
 
 /* ---- which limits, which budget ---- */
@@ -152,6 +153,10 @@ static __always_inline void limiter__unspend(struct ps_budget *b, __u64 octets) 
 
 /* ---- what the hooks charge ---- */
 
+static __always_inline __u64 limiter__pace_window(void) {
+    return bpf_ktime_get_coarse_ns() >> LIMITER_PACE_SHIFT;
+}
+
 static __always_inline struct ps_budget *limiter__budget_of(__u64 charge) {
     __u32 index = (__u32)(charge >> 32) - 1;
 
@@ -187,7 +192,11 @@ PS_GLOBAL __u32 limiter__packet(__u64 charge, __u32 direction, __u32 octets, __u
         return PS_R_PACKET_RATE;
     if (rate->cost && !limiter__take(full, rate, octets, now)) {
         limiter__give_back(&b->full_ns[PS_RATE_PACKETS], per_packet, packets);
-        return direction == PS_EGRESS ? PS_R_EGRESS_RATE : PS_R_INGRESS_RATE;
+        if (direction != PS_EGRESS)
+            return PS_R_INGRESS_RATE;
+        *(volatile __u64 *)&b->dropped_window =
+            limiter__pace_window(); /* the connections take less: pace.h */
+        return PS_R_EGRESS_RATE;
     }
     if (l->quota_bytes && l->quota_directions >> (direction & 1) & 1)
         spent = limiter__spend(b, l, octets);

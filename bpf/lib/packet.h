@@ -97,6 +97,22 @@ PS_INLINE __u8 packet__read_v6(struct ps_packet *p, struct flow *f, __u32 *l4) {
     return (__u8)(end >> 24);
 }
 
+#define PS_LEAST_MTU 576 /* of IPv4 (RFC 791, 3.2): below it nothing is cut */
+
+/*
+ * IP octets, in the low half, and packets that a datagram of `octets` becomes when its device sends `mtu` at most: IP cuts
+ * it after the hook (RFC 791, 3.2; RFC 8200, 4.5). Options and extension headers are not thought of. `mtu` 0: unknown.
+ */
+PS_INLINE __u64 packet__fragments(__u32 octets, __u32 mtu, int is_v4) {
+    __u32 header = is_v4 ? 20 : 40, repeated = is_v4 ? 20 : 48, each, pieces;
+
+    if (octets <= mtu || mtu < PS_LEAST_MTU || octets < header)
+        return (__u64)1 << 32 | octets;
+    each = (mtu - repeated) & ~7U;
+    pieces = (octets - header + each - 1) / each;
+    return (__u64)pieces << 32 | (octets - header + pieces * repeated);
+}
+
 /*
  * Fills `f` (zeroed but for direction and hook). 0, or the reason why the packet can't be judged; then the fields
  * that were read are there for the event.

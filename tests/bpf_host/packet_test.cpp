@@ -168,4 +168,16 @@ TEST_CASE("the kernel's address classes are the oracle's") {
     }
 }
 
+TEST_CASE("a datagram is counted with the headers of every piece that IP cuts it into") {
+    const auto pieces = [](std::uint64_t cut) { return std::pair(cut >> 32, cut & 0xffffffff); };
+    using Cut = std::pair<std::uint64_t, std::uint64_t>;
+    CHECK(pieces(packet__fragments(1500, 1500, 1)) == Cut{1, 1500});
+    CHECK(pieces(packet__fragments(1501, 1500, 1)) == Cut{2, 1521});
+    CHECK(pieces(packet__fragments(8028, 1500, 1)) ==
+          Cut{6, 8128}); // measured: 6 fragments (facts, section 8)
+    CHECK(pieces(packet__fragments(8048, 1500, 0)) == Cut{6, 8296});
+    CHECK(pieces(packet__fragments(65535, 1500, 1)) == Cut{45, 66415});
+    CHECK(pieces(packet__fragments(9000, 0, 1)) == Cut{1, 9000}); // the device is not known
+}
+
 } // namespace penstock::bpf_host

@@ -28,6 +28,8 @@ std::string endpoint(const std::string &address, std::uint64_t port) {
 std::string subject(const json::value &event) {
     if (text_at(event, "kind") == "lost")
         return std::to_string(number_at(event, "length")) + " events are missing here";
+    if (text_at(event, "kind") == "quota")
+        return std::to_string(number_at(event, "length")) + " % of the quota are spent";
     std::string out;
     for (const std::string &part :
          {text_at(event, "protocol"), endpoint(text_at(event, "remote"), number_at(event, "remote_port")),
@@ -87,6 +89,7 @@ int show_counters(const Session &session, const std::string &container) {
     }
     Table table({{"CONTAINER", Table::Align::left, true},
                  {"RULE", Table::Align::left, true},
+                 {"DOMAIN", Table::Align::left, true},
                  {"DIR"},
                  {"VERDICT"},
                  {"REASON"},
@@ -96,6 +99,7 @@ int show_counters(const Session &session, const std::string &container) {
         const std::string verdict = text_at(counter, "verdict"), name = text_at(counter, "container");
         table.row({{name.empty() ? "(ended)" : name},
                    {rule_of(counter)},
+                   {text_at(counter, "domain")},
                    {text_at(counter, "direction") == "ingress" ? "in" : "out"},
                    {verdict, verdict_tone(verdict)},
                    {text_at(counter, "reason")},

@@ -82,6 +82,35 @@ const telemetry::Totals::RuleName *Meter::rule(std::uint64_t id) const {
     return found != names_.end() ? &found->second : totals_.name(id);
 }
 
+// Runs on a pool; the last reading's domains stay as they are meanwhile.
+Result<Meter::Reading> Meter::read_all() const {
+    auto counters = read_counters(gate_.maps().counters, [](const auto &) { return true; });
+    if (!counters)
+        return counters.error();
+    Reading reading{std::move(*counters), {}};
+    for (const auto &counted : reading.counters) {
+        const std::pair name(counted.key.slot, counted.key.name_hash);
+        if (name.second <= abi::PS_NAME_OTHER || reading.domains.contains(name))
+            continue;
+        if (const auto known = domains_.find(name); known != domains_.end()) {
+            reading.domains.insert(*known);
+        } else if (const auto domain = gate_.maps().domains.lookup({name.second, name.first, 0});
+                   domain && *domain) {
+            const auto *text = reinterpret_cast<const char *>((*domain)->reversed);
+            const auto length = std::min<std::size_t>((*domain)->length, sizeof(*domain)->reversed);
+            reading.domains[name] = telemetry::forward_name({text, length});
+        }
+    }
+    return reading;
+}
+
+std::string Meter::domain_of(const abi::ps_counter_key &key) const {
+    if (key.name_hash == 0)
+        return {};
+    const auto found = domains_.find({key.slot, key.name_hash});
+    return found == domains_.end() ? telemetry::other_domains : found->second;
+}
+
 telemetry::CounterRow Meter::row_of(const sync::Counted &counted) const {
     telemetry::CounterRow row;
     const auto &key = counted.key;
@@ -94,6 +123,7 @@ telemetry::CounterRow Meter::row_of(const sync::Counted &counted) const {
         row.policy = name ? name->policy : "";
         row.rule = name ? name->rule : telemetry::hex_id(key.rule);
     }
+    row.domain = domain_of(key);
     row.direction = key.direction;
     row.verdict = key.verdict;
     row.reason = key.reason;
@@ -106,23 +136,22 @@ asio::awaitable<Result<telemetry::Snapshot>> Meter::snapshot() {
     telemetry::Snapshot snapshot;
     for (int attempt = 0;; ++attempt) {
         const auto before = epoch_;
-        const auto counters = co_await on_pool(readers_, [this] {
-            return read_counters(gate_.maps().counters, [](const auto &) { return true; });
-        });
-        if (!counters)
-            co_return counters.error();
+        const auto reading = co_await on_pool(readers_, [this] { return read_all(); });
+        if (!reading)
+            co_return reading.error();
         if ((freeing_ || epoch_ != before) && attempt < patience) {
             co_await sleep_for(std::chrono::milliseconds(2));
             continue; // a slot was folded or cleared meanwhile: its counts would be seen twice, or not at all
         }
-        for (const auto &counted : *counters)
+        domains_ = reading->domains;
+        for (const auto &counted : reading->counters)
             if (!totals_.is_pending({counted.key.slot, enforcer_.rows().at(counted.key.slot).serial}))
                 snapshot.counters.push_back(row_of(counted));
         break;
     }
     for (const auto &[key, sum] : totals_.sums()) {
         telemetry::CounterRow row = row_of(
-            {{key.rule, UINT32_MAX, key.direction, key.verdict, key.reason, 0}, {sum.packets, sum.bytes}});
+            {{key.rule, 0, UINT32_MAX, key.direction, key.verdict, key.reason, 0}, {sum.packets, sum.bytes}});
         snapshot.counters.push_back(std::move(row));
     }
     telemetry::sort_and_merge(snapshot.counters);

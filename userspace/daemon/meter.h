@@ -8,8 +8,10 @@
 #include "userspace/telemetry/snapshot.h"
 #include "userspace/telemetry/totals.h"
 
+#include <map>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace penstock::daemon {
@@ -47,7 +49,14 @@ class Meter {
     void freed(const std::vector<sync::Row> &);
 
   private:
+    using Domains = std::map<std::pair<std::uint32_t, std::uint64_t>, std::string>; // slot and name hash
+    struct Reading {
+        std::vector<sync::Counted> counters;
+        Domains domains; // of their names
+    };
+    Result<Reading> read_all() const;
     telemetry::CounterRow row_of(const sync::Counted &) const;
+    std::string domain_of(const abi::ps_counter_key &) const;
     boost::asio::awaitable<void> count_maps(telemetry::Snapshot &);
     std::string totals_path() const { return state_dir_ + "/totals"; }
 
@@ -61,6 +70,7 @@ class Meter {
     bool freeing_ =
         false; // slots are being cleared: whether their counts are still in the kernel can't be told
     std::unordered_map<std::uint64_t, telemetry::Totals::RuleName> names_;
+    Domains domains_; // of the last reading: a text may leave the kernel before its counters do
     std::vector<telemetry::MapFill> fills_;
     std::uint64_t learned_addresses_ = 0;
     std::chrono::steady_clock::time_point filled_;

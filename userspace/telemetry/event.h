@@ -15,7 +15,7 @@
 namespace penstock::telemetry {
 
 // Not from the kernel: `length` events are missing at this place.
-constexpr std::uint8_t event_lost = 5;
+constexpr std::uint8_t event_lost = 255;
 
 struct Event {
     std::chrono::system_clock::time_point time;
@@ -26,7 +26,7 @@ struct Event {
     std::uint16_t query_type = 0, local_port = 0, remote_port = 0;
     std::string local, remote; // address texts
     std::string name;          // as people write it; octets of any value
-    std::uint64_t length = 0;
+    std::uint64_t length = 0;  // octets; of a quota: per cent of it that are spent; of lost: events
 };
 
 // The record's own fields; container, policy and rule are the caller's, who knows them. `monotonic_to_wall` is

@@ -17,6 +17,7 @@ json::object counters_json(const Snapshot &snapshot, std::optional<std::uint64_t
                         {"cgroup_id", hex_id(row.cgroup_id)},
                         {"policy", row.policy},
                         {"rule", row.rule},
+                        {"domain", utf8_text(row.domain)},
                         {"direction", direction_name(row.direction)},
                         {"verdict", verdict_name(row.verdict)},
                         {"reason", reason_name(row.reason)},

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/telemetry/names.h"
 
+#include "userspace/telemetry/event.h"
+
 #include "policy/model.h"
 
 #include <algorithm>
@@ -45,7 +47,7 @@ std::size_t sequence_length(std::string_view text) {
 } // namespace
 
 std::string_view verdict_name(std::uint8_t verdict) {
-    return pick<4>({"none", "allow", "deny", "would-deny"}, verdict);
+    return pick<5>({"none", "allow", "deny", "would-deny", "untold"}, verdict);
 }
 
 std::string_view direction_name(std::uint8_t direction) {
@@ -75,7 +77,8 @@ std::string_view mode_name(std::uint8_t mode) {
 }
 
 std::string_view event_kind_name(std::uint8_t kind) {
-    return pick<6>({"unknown", "denied", "born", "dying", "released", "lost"}, kind);
+    return kind == event_lost ? "lost"
+                              : pick<6>({"unknown", "denied", "born", "dying", "released", "quota"}, kind);
 }
 
 std::string_view birth_name(std::uint16_t policy) {

@@ -11,7 +11,7 @@
 
 namespace penstock::telemetry {
 
-std::string_view verdict_name(std::uint8_t verdict);     // none allow deny would-deny
+std::string_view verdict_name(std::uint8_t verdict);     // none allow deny would-deny untold
 std::string_view direction_name(std::uint8_t direction); // egress ingress
 std::string reason_name(std::uint8_t reason);            // "no-rule"; unknown: "reason-N"
 std::string_view hook_name(std::uint8_t hook);

@@ -8,8 +8,8 @@ namespace penstock::telemetry {
 namespace {
 
 auto labels(const CounterRow &row) {
-    return std::tie(row.container, row.cgroup_id, row.policy, row.rule, row.direction, row.verdict,
-                    row.reason);
+    return std::tie(row.container, row.cgroup_id, row.policy, row.rule, row.domain, row.direction,
+                    row.verdict, row.reason);
 }
 
 } // namespace

@@ -13,9 +13,13 @@ struct CounterRow {
     std::string container; // cgroup path; empty: containers that are gone, added up
     std::uint64_t cgroup_id = 0;
     std::string policy, rule; // empty where no rule decided
+    std::string domain;       // the learned name that allowed it; other_domains; empty: none
     std::uint8_t direction = 0, verdict = 0, reason = 0;
     std::uint64_t packets = 0, bytes = 0;
 };
+
+// Stands for all names of a container for which it had no counters left.
+inline constexpr const char *other_domains = "(other)";
 
 struct MapFill {
     std::string map;
@@ -30,7 +34,7 @@ struct FeatureState {
 
 struct Snapshot {
     std::chrono::system_clock::time_point time;
-    std::vector<CounterRow> counters; // by container, policy, rule, direction, verdict, reason
+    std::vector<CounterRow> counters; // by container, policy, rule, domain, direction, verdict, reason
     std::uint64_t containers = 0, dying = 0, policies = 0, images = 0, generation = 0;
     std::uint64_t learned_addresses = 0;
     bool reload_ok = true;
