@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "lab"))
+sys.path[:0] = [str(Path(__file__).parent.parent / folder) for folder in ("lab", "check")]
+import case_coverage  # noqa: E402
 from daemon import build_directory  # noqa: E402
 from lab import Lab  # noqa: E402
 from observe import Counters, events, until  # noqa: E402
@@ -39,7 +40,7 @@ class Watch:
     """What the product counted and reported for one container while a block ran."""
 
     def __init__(self, lab, container):
-        self.daemon, self.path, self.directions = lab.daemon, container.path, set()
+        self.daemon, self.path, self.reasons = lab.daemon, container.path, set()
 
     def __enter__(self) -> "Watch":
         self.before = Counters(self.daemon, self.path)
@@ -51,7 +52,7 @@ class Watch:
 
     def grown(self, **fields) -> int:
         now = Counters(self.daemon, self.path)
-        self.directions |= {direction for _, direction, _, _ in now.since(self.before)}
+        self.reasons |= {(direction, reason) for _, direction, _, reason in now.since(self.before)}
         return now.of(**fields) - self.before.of(**fields)
 
     def counted(self, packets: int = 1, **fields) -> None:
@@ -65,17 +66,30 @@ class Watch:
         return until(lambda: events(self.daemon, self.path, **fields)[-1:], 5, f"event {fields}")[0]
 
 
+# Rule kinds that a test may cover without a packet: the kernel may lack the protocol, or the LSM.
+MAYBE_NOT_THERE = {"protocol", "socket-family"}
+
+
+def claims(item) -> set[tuple[str, str]]:
+    """(direction, rule kind) of the pairs that the test's markers say it covers, as far as a packet shows them."""
+    return {("ingress" if hook == "ingress" else "egress", rule) for marker in item.iter_markers("covers")
+            for hook in marker.kwargs["hook"].split() for rule in marker.kwargs["rule"].split()
+            if hook not in ("birth", "death") and rule not in MAYBE_NOT_THERE}
+
+
 @pytest.fixture
 def watch(lab, request):
-    """Makes watches. A test that says it covers a packet's way must have seen the kernel count there, or its marker is worth nothing."""
+    """Makes watches. A test that says it covers a rule kind at a hook must have seen the kernel count one of its reasons there, or its
+    marker is worth nothing."""
     made: list[Watch] = []
 
     def make(container) -> Watch:
         made.append(Watch(lab, container))
         return made[-1]
     yield make
-    claimed = {hook for marker in request.node.iter_markers("covers") if marker.kwargs["protocol"] != "other"
-               for hook in marker.kwargs["hook"].split() if hook != "birth"}
-    counted = set().union(*(one.directions for one in made))
-    missing = {"ingress" if hook == "ingress" else "egress" for hook in claimed} - counted
-    assert not missing, f"the test covers {claimed}, but no watch of it saw a counter grow at {missing}"
+    seen = set().union(*(one.reasons for one in made))
+    texts = case_coverage.texts_of(Path(__file__).parent.parent.parent)
+    rules = {"egress": case_coverage.RULES, "ingress": case_coverage.INGRESS_RULES}
+    missing = {(direction, rule) for direction, rule in claims(request.node)
+               if not any((direction, texts[name]) in seen for name in rules[direction][rule].split())}
+    assert not missing, f"the test covers {missing}, but its watches saw only {seen} counted"

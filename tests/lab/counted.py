@@ -106,6 +106,20 @@ class Acts:
         if self.datagram(key, address, port, payload) != payload:
             raise Wrong("other octets came back")
 
+    def talk(self, key: str, address: str, port: int, octets: int, count: int) -> None:
+        """Many datagrams on one connected socket, each echoed."""
+        with socket.socket(family_of(address), socket.SOCK_DGRAM) as sock:
+            sock.settimeout(ANSWER_S)
+            sock.connect((address, port))
+            for _ in range(count):
+                payload = os.urandom(octets)
+                sock.send(payload)
+                self.books.add(key, 1, octets + headers(address))
+                data = sock.recv(65535)
+                self.books.add(key, 0, 0, 1, len(data) + headers(address))
+                if data != payload:
+                    raise Wrong("other octets came back")
+
     def refused(self, key: str, address: str, port: int, connect: bool = False) -> None:
         self.datagram(key, address, port, b"denied", "EPERM", connect)
 
@@ -203,7 +217,15 @@ class Download:
         self.file = self.sock.makefile("rb")
         while self.file.readline() not in (b"\r\n", b""):
             pass
-        threading.Thread(target=self.read, daemon=True).start()
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def finish(self) -> None:
+        """Both ends close in order: no packet comes for a socket that is gone, so that each belongs to the container's."""
+        self.sock.shutdown(socket.SHUT_WR)
+        self.thread.join()
+        self.file.close()
+        self.sock.close()
 
     def read(self) -> None:
         n = 0
@@ -228,6 +250,11 @@ class Agent:
 
     def download(self, address: str, port: int) -> dict:
         self.downloads.append(Download(address, port))
+        return {"error": None}
+
+    def finish(self) -> dict:
+        for one in self.downloads:
+            one.finish()
         return {"error": None}
 
     def report(self) -> dict:

@@ -40,6 +40,9 @@ ALLOWED = [
     ask("lookups", UNBOUND6, "WWW.Good.Test", "198.51.100.11", every=8, at=7),
     {"kind": "echo", "key": "echo", "address": "198.51.100.40", "port": 9000, "octets": 700, "every": 5},
     {"kind": "echo", "key": "echo", "address": "2001:db8:80::28", "port": 9000, "octets": 1, "every": 11},
+    # From the second datagram on a flow is known by what its socket remembers.
+    {"kind": "talk", "key": "echo", "address": "198.51.100.40", "port": 9000, "octets": 333, "count": 20, "every": 50},
+    {"kind": "talk", "key": "echo", "address": "2001:db8:80::28", "port": 9000, "octets": 333, "count": 20, "every": 50, "at": 25},
 ]
 REFUSED = [
     {"kind": "ask_denied", "key": "name", "server": DNSMASQ, "name": "evil.test", "every": 6},
@@ -66,6 +69,14 @@ def witness(lab, container: Container, *kept: str) -> Agent:
     device = f"c{container.v4.split('.')[2]}"
     agent = Agent([sys.executable, "-I", "-S", str(HERE / "enter.py"), str(lab.internet.cgroup), lab.internet.netns.name, "-",
                    sys.executable, "-I", str(HERE / "sniffer.py"), device, *kept])
+    lab.cleanups.append(agent.close)
+    return agent
+
+
+def tally(lab, container: Container, *addresses: str) -> Agent:
+    """Counts the TCP packets and octets to and from these addresses, at the same place."""
+    agent = Agent([sys.executable, "-I", "-S", str(HERE / "enter.py"), str(lab.internet.cgroup), lab.internet.netns.name, "-",
+                   sys.executable, "-I", str(HERE / "tally.py"), f"c{container.v4.split('.')[2]}", *addresses])
     lab.cleanups.append(agent.close)
     return agent
 
@@ -110,5 +121,6 @@ def counters_of(books: dict[str, list[int]]) -> dict[tuple, tuple[int, int]]:
         rule, verdict, reason, is_packet = EGRESS[key]
         add((rule, "egress", verdict, reason), sent, octets if is_packet else 0)
         if came:
-            add(("", "ingress", "allow", "dns-answer" if reason == "dns-query" else "inbound"), came, came_octets)
+            asked = reason == "dns-query"
+            add(("" if asked else rule, "ingress", "allow", "dns-answer" if asked else "inbound"), came, came_octets)
     return {key: counts for key, counts in expected.items() if counts != (0, 0)}

@@ -5,11 +5,13 @@ usage: web.py TCP_PORT[,TCP_PORT...] UDP_PORT[,UDP_PORT...]
   /            one line: the Host header and the address that was asked
   /stream      lines without an end, a hundred a second: a long-lived download
   /bytes/N     N octets
-  /numbers     blocks without an end, a hundred a second: block n is the number n, 8 octets, 1,024 times
+  /numbers     blocks without an end, a hundred a second: block n is the number n, 8 octets, 1,024 times;
+                until the client closes its side, as /stream
 Prints "ready" when it listens.
 """
 import http.server
 import itertools
+import select
 import socket
 import socketserver
 import sys
@@ -40,6 +42,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.close_connection = True
         for n in itertools.count():
+            if select.select([self.connection], [], [], 0)[0]:
+                return  # the client has closed its side
             try:
                 self.wfile.write(block(n))
             except OSError:

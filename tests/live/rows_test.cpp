@@ -221,3 +221,53 @@ TEST_CASE("without a free slot a container gets the row that denies, not none") 
     CHECK((*row)->slot == abi::PS_SLOT_OVERFLOW);
     CHECK((*row)->binding == 0); // unbound: denies
 }
+
+TEST_CASE("a cgroup that has a row keeps it, also without a free slot, and takes nothing") {
+    OwnCgroup own;
+    auto gate = kernel::Gate::open(own.options());
+    REQUIRE(gate);
+    sync::Rows rows(*gate);
+    const auto child = own.make_child("c");
+    const std::uint64_t id = cgroup_id(child).value();
+    const auto first = rows.make(id, own.level(child), 0, some_binding);
+    REQUIRE(first);
+    const auto serial = gate->maps().gate.read().next_serial;
+    const auto again = rows.make(id, own.level(child), 0, some_binding);
+    REQUIRE(again);
+    CHECK(again->serial == first->serial);
+    CHECK(gate->maps().gate.read().next_serial == serial);
+    while (gate->maps().free_slots.pop().value()) {
+    }
+    const auto full = rows.make(id, own.level(child), abi::PS_ROW_STRICT_ROOT, some_binding);
+    REQUIRE(full); // so that a change of policy reaches it
+    CHECK(full->slot == first->slot);
+    CHECK(full->serial == first->serial);
+    CHECK(full->row_flags == abi::PS_ROW_STRICT_ROOT);
+}
+
+TEST_CASE("a row that was made without a free slot gets its own as soon as one is free") {
+    OwnCgroup own;
+    auto gate = kernel::Gate::open(own.options());
+    REQUIRE(gate);
+    REQUIRE(gate->maps().birth.update(name_pattern("docker-"), birth_deny()));
+    sync::Rows rows(*gate);
+    std::vector<std::uint32_t> taken;
+    for (auto slot = gate->maps().free_slots.pop(); slot.value(); slot = gate->maps().free_slots.pop())
+        taken.push_back(**slot);
+    const auto child = own.make_child("docker-late.scope"); // the birth program's row, where it loads
+    const std::uint64_t id = cgroup_id(child).value();
+    CHECK(rows.make(id, own.level(child), 0, some_binding).error().code == ENOSPC);
+    CHECK(rows.make(id, own.level(child), 0, some_binding).error().code == ENOSPC);
+    REQUIRE(gate->maps().free_slots.push(taken.front()));
+    const auto row = rows.make(id, own.level(child), abi::PS_ROW_STRICT_ROOT, some_binding);
+    REQUIRE(row);
+    CHECK(row->slot == taken.front());
+    CHECK(row->binding == some_binding);
+    CHECK(row->cgroup_id == id);
+    const auto found = rows.find(id);
+    REQUIRE((found && *found));
+    CHECK((*found)->slot == taken.front());
+    CHECK((*found)->row_flags == abi::PS_ROW_STRICT_ROOT);
+    CHECK(rows.all().value().size() == 1);
+    CHECK_FALSE(gate->maps().free_slots.pop().value());
+}

@@ -104,6 +104,7 @@ class Enforcer {
     void apply(const std::vector<container::TreeChange> &);
     void settle(const container::CgroupNode &);
     void place(const container::CgroupNode &, const container::Standing &);
+    void place_again();
     void unplace(const container::CgroupNode &);
     void removed(const container::CgroupNode &);
     Result<void> adopt_rows();

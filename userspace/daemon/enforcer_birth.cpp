@@ -42,11 +42,14 @@ bool fits(const container::SelectedAtBirth &selected) {
            selected.suffix.size() <= abi::PS_BIRTH_SUFFIX_MAX && selected.level < abi::PS_LEVELS;
 }
 
-// Makes the map's entries of some kinds those wanted.
+// Makes the map's entries of some kinds those wanted. What is not wanted goes whatever else fails, since its policy's id
+// will be another's; what found no room before has some after that. The first error that stays counts.
 Result<void> replace(decltype(kernel::Maps::birth) &map, const Entries &wanted, auto &&of_kind) {
-    for (const auto &[key, value] : wanted)
-        if (auto written = map.update(key, value); !written)
-            return written;
+    Entries without_room;
+    for (const auto &entry : wanted)
+        if (!map.update(entry.first, entry.second))
+            without_room.push_back(entry);
+    Result<void> result;
     std::vector<abi::ps_birth_key> stale;
     auto read = map.for_each([&](const abi::ps_birth_key &key, const abi::ps_birth &) {
         const auto same = [&](const auto &entry) { return std::memcmp(&entry.first, &key, sizeof key) == 0; };
@@ -54,11 +57,17 @@ Result<void> replace(decltype(kernel::Maps::birth) &map, const Entries &wanted, 
             stale.push_back(key);
     });
     if (!read)
-        return read.error();
+        result = read.error();
     for (const auto &key : stale)
-        if (auto erased = map.erase(key); !erased)
-            return erased.error();
-    return {};
+        if (auto erased = map.erase(key); !erased && result)
+            result = erased.error();
+    for (const auto &[key, value] : without_room)
+        if (auto written = map.update(key, value); !written) {
+            (void)map.erase(key); // what stood there before names an old policy
+            if (result)
+                result = written.error();
+        }
+    return result;
 }
 
 } // namespace

@@ -99,7 +99,7 @@ void Enforcer::place(const container::CgroupNode &node, const container::Standin
         auto &text = faults_[node.id];
         const bool known = !text.empty();
         text = "container " + node.path +
-               " has no row of its own: " + (row ? "no slot is free" : row.error().message);
+               " has no row of its own: " + (row ? "its cgroup was dying too long" : row.error().message);
         if (!known)
             log_.error("a container could not be placed", {{"cgroup", node.path}, {"error", text}});
         return;
@@ -116,7 +116,19 @@ void Enforcer::place(const container::CgroupNode &node, const container::Standin
     containers_[node.id] = std::move(wanted);
 }
 
+// Those that were denied because no slot was free.
+void Enforcer::place_again() {
+    std::vector<container::CgroupNode> waiting;
+    for (const auto &[path, node] : tree_.nodes())
+        if (faults_.contains(node.id))
+            waiting.push_back(node);
+    for (const auto &node : waiting)
+        settle(node);
+}
+
 void Enforcer::unplace(const container::CgroupNode &node) {
+    if (!keep_rows_ && faults_.erase(node.id) > 0)
+        (void)rows_.remove(node.id);
     const auto known = containers_.find(node.id);
     if (known == containers_.end() || known->second.removed || keep_rows_)
         return;
@@ -199,6 +211,8 @@ asio::awaitable<void> Enforcer::sweep() {
     }
     if (on_freed)
         on_freed(freed);
+    if (!faults_.empty())
+        place_again();
 }
 
 } // namespace penstock::daemon

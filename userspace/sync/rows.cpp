@@ -39,13 +39,19 @@ Result<Row> Rows::make(std::uint64_t cgroup_id, std::uint32_t level, std::uint32
         return Error{"cgroup at level " + std::to_string(level) + ": rows stand at levels 0 to " +
                          std::to_string(abi::PS_LEVELS - 1),
                      EINVAL};
+    using Write = decltype(maps_->containers)::Write;
+    const auto there = find(cgroup_id);
+    if (!there)
+        return there.error();
+    if (*there && (*there)->slot != abi::PS_SLOT_OVERFLOW)
+        return with_flags(**there, row_flags); // the birth program was faster, or we were
     const auto free = maps_->free_slots.pop();
     if (!free)
         return free.error();
-    if (!*free) { // denied rather than nobody's
-        maps_->gate.add_level(level);
-        (void)maps_->containers.update(cgroup_id, {abi::PS_SLOT_OVERFLOW, row_flags},
-                                       decltype(maps_->containers)::Write::only_new);
+    maps_->gate.add_level(level); // before the row: a row at a level no walk visits is none
+    if (!*free) {                 // denied rather than nobody's
+        if (!*there)
+            (void)maps_->containers.update(cgroup_id, {abi::PS_SLOT_OVERFLOW, row_flags}, Write::only_new);
         return Error{"no free slot: all " + std::to_string(kernel::SlotTable::size()) + " are taken", ENOSPC};
     }
     abi::ps_slot state{};
@@ -55,9 +61,8 @@ Result<Row> Rows::make(std::uint64_t cgroup_id, std::uint32_t level, std::uint32
     state.flags = abi::PS_SLOT_USED;
     state.born_ns = monotonic_ns();
     maps_->slots.fill(**free, state);
-    maps_->gate.add_level(level); // before the row: a row at a level no walk visits is none
     const auto written = maps_->containers.update(cgroup_id, {**free, row_flags},
-                                                  decltype(maps_->containers)::Write::only_new);
+                                                  *there ? Write::only_existing : Write::only_new);
     if (written) {
         Row row = row_of(**free, state);
         row.row_flags = row_flags;
@@ -66,27 +71,20 @@ Result<Row> Rows::make(std::uint64_t cgroup_id, std::uint32_t level, std::uint32
     maps_->slots.clear(**free);
     if (const auto back = maps_->free_slots.push(**free); !back)
         return back.error();
-    if (written.error().code != EEXIST)
-        return written.error();
-    return take_over(cgroup_id, row_flags);
+    if (written.error().code == EEXIST) // the birth program came between: now there is a row
+        return make(cgroup_id, level, row_flags, binding);
+    return written.error();
 }
 
-// The birth program was faster. A row of the overflow slot (it found no free one) gets a slot of its own later: by
-// remove() and make().
-Result<Row> Rows::take_over(std::uint64_t cgroup_id, std::uint32_t row_flags) {
-    auto row = find(cgroup_id);
-    if (!row)
-        return row.error();
-    if (!*row)
-        return Error{"cgroup " + std::to_string(cgroup_id) + " was removed", ENOENT};
-    if ((*row)->row_flags != row_flags) {
-        const auto set = maps_->containers.update(cgroup_id, {(*row)->slot, row_flags},
-                                                  decltype(maps_->containers)::Write::only_existing);
-        if (!set)
-            return set.error();
-        (*row)->row_flags = row_flags;
-    }
-    return **row;
+Result<Row> Rows::with_flags(Row row, std::uint32_t row_flags) {
+    if (row.row_flags == row_flags)
+        return row;
+    const auto set = maps_->containers.update(row.cgroup_id, {row.slot, row_flags},
+                                              decltype(maps_->containers)::Write::only_existing);
+    if (!set)
+        return set.error();
+    row.row_flags = row_flags;
+    return row;
 }
 
 Result<std::optional<Row>> Rows::find(std::uint64_t cgroup_id) const {

@@ -36,7 +36,8 @@ class Rows {
     explicit Rows(kernel::Gate &gate) : maps_(&gate.maps()) {} // `gate` outlives this
 
     // A row for the cgroup, bound from its first packet. If it has one already (the birth program was faster), that one,
-    // with `row_flags` set and *its* binding: bind it then.
+    // with `row_flags` set and *its* binding: bind it then. ENOSPC without a free slot: then its row is the one of
+    // PS_SLOT_OVERFLOW, which denies, and the next call gives it a slot of its own if one is free.
     Result<Row> make(std::uint64_t cgroup_id, std::uint32_t level, std::uint32_t row_flags,
                      std::uint64_t binding);
 
@@ -62,7 +63,7 @@ class Rows {
     Result<std::size_t> release_lost();
 
   private:
-    Result<Row> take_over(std::uint64_t cgroup_id, std::uint32_t row_flags);
+    Result<Row> with_flags(Row, std::uint32_t row_flags);
     Result<void> clear_state(std::uint32_t slot);
     Result<void> clear_ring(std::uint32_t slot, std::uint32_t kind, std::uint32_t written);
     Result<bool> erase_ringed(std::uint32_t kind, const abi::ps_ring_entry &);
