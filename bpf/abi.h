@@ -607,10 +607,12 @@ struct ps_event {
     __u16 remote_port;
     __u8 local[16];
     __u8 remote[16];
+    __u32 pid;                    /* of the task that asked, where the hook knows it: not of a packet */
+    char comm[16];                /* its name, as it likes to be called */
     __u16 name_length;
     __u8 name[PS_NAME_MAX + 1];   /* denied: the name asked for, reversed as in ps_name_key; born: path's end */
 };
-PS_ASSERT_SIZE(ps_event, 344);
+PS_ASSERT_SIZE(ps_event, 360);
 
 #undef PS_ASSERT_SIZE
 #undef PS_ASSERT_OFFSET

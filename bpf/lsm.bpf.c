@@ -26,7 +26,7 @@ int ps_lsm_socket(__u64 *ctx) /* family, type, protocol, kern */
     if (kern || lsm__family_is_listed(family) || !identity__of_task(&me))
         return LSM_PASS;
     f.protocol = (__u8)family;
-    if (verdict__begin(&d, &f, &me))
+    if (verdict__begin_task(&d, &f, &me))
         decision__deny(&d, PS_R_SOCKET_FAMILY, 0);
     return verdict__settle(&d, &f, &me) ? LSM_PASS : LSM_REFUSE;
 }

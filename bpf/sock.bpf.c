@@ -19,7 +19,7 @@ int ps_sock_create(struct bpf_sock *ctx) {
     if ((ctx->type != PS_SOCK_RAW && ctx->protocol != PS_IPPROTO_SMC) || !identity__of_task(&me))
         return SOCK_PASS;
     f.protocol = (__u8)ctx->protocol;
-    if (verdict__begin(&d, &f, &me))
+    if (verdict__begin_task(&d, &f, &me))
         decision__deny(&d, ctx->type == PS_SOCK_RAW ? PS_R_RAW_SOCKET : PS_R_SOCKET_FAMILY, 0);
     return verdict__settle(&d, &f, &me) ? SOCK_PASS : SOCK_REFUSE;
 }
@@ -120,7 +120,7 @@ int ps_setsockopt(struct bpf_sockopt *ctx) {
     ctx->optlen = 0; /* the caller's own buffer, whatever its size: over a page the kernel would refuse it */
     if (!lends || !identity__of_task(&me))
         return SOCK_PASS;
-    if (verdict__begin(&d, &f, &me))
+    if (verdict__begin_task(&d, &f, &me))
         decision__deny(&d, PS_R_SOURCE_ADDRESS, 0);
     return verdict__settle(&d, &f, &me) ? SOCK_PASS : SOCK_REFUSE;
 }

@@ -51,7 +51,7 @@ static __always_inline int sockaddr__judge(struct bpf_sock_addr *ctx, struct flo
 
     f->direction = PS_EGRESS;
     f->netns = (__u32)bpf_get_netns_cookie(ctx);
-    if (verdict__begin(&d, f, me))
+    if (verdict__begin_task(&d, f, me))
         decision__unpack(&d, verdict__attempt(d.scratch));
     if (f->hook == PS_HOOK_CONNECT && d.verdict == PS_ALLOW && me->policy->limited)
         sockaddr__admit(ctx, &d, f);

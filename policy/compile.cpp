@@ -86,6 +86,18 @@ void add_match(Digest &digest, const abi::ps_match &match) {
     digest.number(match.rule_set).number(match.private_set).number(match.rule).number(match.verdict);
 }
 
+void add_limits(Digest &digest, const std::map<std::uint64_t, abi::ps_limits> &all) {
+    digest.number(all.size());
+    for (const auto &[rule, limits] : all) {
+        digest.number(rule)
+            .number(limits.quota_bytes)
+            .number(limits.window_ns)
+            .number(limits.quota_directions);
+        for (const auto &rate : limits.rates)
+            digest.number(rate.cost).number(rate.burst_ns).number(rate.shift);
+    }
+}
+
 // Over all that the kernel is given and all that people are shown of it, the generation excepted.
 std::uint64_t content_hash(const Image &image) {
     Digest digest;
@@ -107,6 +119,7 @@ std::uint64_t content_hash(const Image &image) {
     digest.number(image.rule_sets.size()); // their ids are hashes of their content
     for (const auto &[id, entries] : image.rule_sets)
         digest.number(id);
+    add_limits(digest, image.limits);
     digest.number(image.rules.size());
     for (const auto &[id, info] : image.rules)
         digest.number(id).text(info.policy).text(info.rule).number(info.allow);
@@ -136,6 +149,7 @@ Image compile(const std::vector<const Policy *> &selected, const Environment &en
     image.names = detail::compile_names(rules, unite_search(policies, environment), lists, matches);
     image.cidrs = detail::compile_cidrs(rules, lists, matches);
     image.rule_sets = matches.take_rule_sets();
+    detail::compile_limits(policies, rules, image);
     image.rules = describe_rules(policies);
     for (const auto *policy : policies)
         image.policies.push_back(policy->name);

@@ -16,6 +16,11 @@
 //    without `ports`, else ALLOW if some allow rule holds it, else NONE.
 //  - rule_set counts for public addresses. private_set counts for private ones: the same denies, and of the
 //    allow rules those that learn private addresses; 0 if no such allow rule is left. For CIDR keys it is 0.
+//  - Limits are of allow rules, and of the container: of each kind the strictest of all policies. Of rates the one that
+//    brings less in the same time, then the smaller burst; of quotas that of fewer octets in the same time, then of fewer
+//    octets, and it counts the directions of all. spec.dns.queries is a limit of the container like spec.limits.queries.
+//  - Bursts: octets at least 64 KiB, packets at least 64, as the kernel hands TCP's data over in buffers that big. Not
+//    given: what 100 ms bring, but that least; of connections and queries what one period brings.
 //  - Each search suffix s adds, for every exact d, d.s, and for every *.d, *.d.s, with the same rule,
 //    allow and deny alike; results over 253 octets are left out.
 #pragma once
@@ -60,8 +65,10 @@ struct Image {
     std::vector<NameEntry> names;   // most specific first: a safe order to write
     std::vector<CidrEntry> cidrs;   // most specific first
     std::map<std::uint64_t, std::vector<PortEntry>> rule_sets;
-    std::map<std::uint64_t, RuleInfo> rules; // by rule id: hash of policy and rule name, never 0
-    std::vector<std::string> policies;       // names, sorted
+    std::map<std::uint64_t, abi::ps_limits> limits; // by rule id; 0: of the container
+    std::map<std::uint64_t, Limits> limits_written; // the same, for people
+    std::map<std::uint64_t, RuleInfo> rules;        // by rule id: hash of policy and rule name, never 0
+    std::vector<std::string> policies;              // names, sorted
 };
 
 // `selected`: the policies that select the container; not empty. Order does not matter.

@@ -64,6 +64,9 @@ std::vector<NameEntry> compile_names(const OrderedRules &, const std::vector<std
                                      RuleLists &, Matches &);
 std::vector<CidrEntry> compile_cidrs(const OrderedRules &, RuleLists &, Matches &);
 
+// Gives the image its limits, and settings.limited.
+void compile_limits(const std::vector<const Policy *> &, const OrderedRules &, Image &);
+
 bool same_match(const abi::ps_match &, const abi::ps_match &);
 
 // One key of a prefix trie and the rules its patterns name.

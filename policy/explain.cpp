@@ -2,6 +2,8 @@
 // The order of gates for a flow and for a question, with a sentence for each gate passed.
 #include "policy/explain.h"
 
+#include "policy/limit_text.h"
+
 #include <algorithm>
 
 namespace penstock::policy {
@@ -200,14 +202,37 @@ Verdict judge(const Image &image, const Question &question) {
     return decide(verdict, abi::PS_DENY, abi::PS_R_NAME_NOT_ALLOWED, "the default is deny", 0, question.name);
 }
 
+// A sentence a limit, of the rule that allows and of the container. Whether they are spent only the kernel knows.
+template <class Which>
+void add_limits(const Image &image, std::uint64_t rule, Which which, Verdict &verdict) {
+    const auto add = [&](std::uint64_t whose, const std::string &name) {
+        const auto limits = image.limits_written.find(whose);
+        if (limits == image.limits_written.end())
+            return;
+        for (const auto &limit : which(limits->second))
+            verdict.path.push_back(name + " limits " + limit);
+    };
+    if (rule != 0)
+        add(rule, rule_text(image, rule));
+    add(0, "the container");
+}
+
 } // namespace
 
+// Loopback is not charged; what port 53 carries is the container's alone, its questions are charged to rules as questions.
 Verdict explain(const Image &image, const Flow &flow) {
-    return finish(image, judge(image, flow));
+    Verdict verdict = judge(image, flow);
+    if (verdict.verdict == abi::PS_ALLOW && verdict.reason != abi::PS_R_LOOPBACK &&
+        verdict.reason != abi::PS_R_OPEN)
+        add_limits(image, verdict.rule, flow_limits, verdict);
+    return finish(image, std::move(verdict));
 }
 
 Verdict explain(const Image &image, const Question &question) {
-    return finish(image, judge(image, question));
+    Verdict verdict = judge(image, question);
+    if (verdict.verdict == abi::PS_ALLOW && verdict.reason != abi::PS_R_OPEN)
+        add_limits(image, verdict.rule, question_limits, verdict);
+    return finish(image, std::move(verdict));
 }
 
 } // namespace penstock::policy

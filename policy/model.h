@@ -61,15 +61,17 @@ struct Rate { // "10MiB/s burst 20MiB", "120/min burst 20"
     std::uint64_t burst = 0; // 0: not given
     auto operator<=>(const Rate &) const = default;
 };
-struct Quota { // "1GiB/24h"
+struct Quota {                                                       // "1GiB/24h", "1GiB/24h egress"
+    static constexpr std::uint8_t egress = 1, ingress = 2, both = 3; // bit n: ps_direction n
     std::uint64_t bytes = 0;
     std::uint64_t window_s = 0;
+    std::uint8_t directions = both;
     auto operator<=>(const Quota &) const = default;
 };
-struct Limits { // parsed and validated; enforced by a later version
-    std::optional<Rate> egress, ingress, connections, packets;
+struct Limits {
+    std::optional<Rate> egress, ingress, connections, packets, queries;
     std::optional<Quota> quota;
-    bool any() const { return egress || ingress || connections || packets || quota; }
+    bool any() const { return egress || ingress || connections || packets || queries || quota; }
 };
 
 struct Rule {
@@ -108,9 +110,6 @@ struct Policy {
     Limits limits;
     bool inbound_allowed = true;
     bool loopback_allowed = true;
-
-    // Names the fields that are validated but not enforced yet ("allow[0].limits.egress"), for a loud warning.
-    std::vector<std::string> unenforced() const;
 };
 
 } // namespace penstock::policy

@@ -8,7 +8,6 @@
 namespace penstock::policy {
 namespace {
 
-constexpr std::uint64_t year_s = 365ull * 24 * 60 * 60;
 constexpr std::uint64_t ns_per_s = 1'000'000'000;
 constexpr std::uint64_t largest_packet = 1500; // a bucket that holds no whole packet never lets one pass
 
@@ -97,7 +96,7 @@ Outcome<std::uint64_t> amount(Scanner &scanner, Quantity quantity) {
     if (!number)
         return number.error();
     const auto word = scanner.word();
-    if (quantity == Quantity::count) {
+    if (quantity != Quantity::octets) {
         if (!word.empty())
             return Fault{"a count has no unit, found " + quoted(word)};
         return *number;
@@ -139,6 +138,14 @@ Fault left_over(const Scanner &scanner, const char *example) {
     return {"unexpected " + quoted(scanner.rest()) + "; expected a form as " + quoted(example)};
 }
 
+// A slower one has no place in the kernel's arithmetic, and is most likely a mistake.
+Outcome<Rate> checked(const Rate &rate, Quantity quantity) {
+    if (refills_in_a_year(rate, quantity))
+        return rate;
+    return Fault{"so slow that its burst of " + std::to_string(burst_of(rate, quantity)) +
+                 (quantity == Quantity::octets ? "B" : "") + " takes more than a year to come back"};
+}
+
 } // namespace
 
 Outcome<Rate> parse_rate(std::string_view text, Quantity quantity) {
@@ -155,7 +162,7 @@ Outcome<Rate> parse_rate(std::string_view text, Quantity quantity) {
     rate.amount = *size;
     rate.per_ns = *time * ns_per_s;
     if (scanner.at_end())
-        return rate;
+        return checked(rate, quantity);
     while (scanner.skip(' ')) {
     }
     if (scanner.word() != "burst" || !scanner.skip(' '))
@@ -170,7 +177,7 @@ Outcome<Rate> parse_rate(std::string_view text, Quantity quantity) {
     if (octets && *burst < largest_packet)
         return Fault{"the burst is smaller than one packet (" + std::to_string(largest_packet) + "B)"};
     rate.burst = *burst;
-    return rate;
+    return checked(rate, quantity);
 }
 
 Outcome<Quota> parse_quota(std::string_view text) {
@@ -181,9 +188,18 @@ Outcome<Quota> parse_quota(std::string_view text) {
     const auto window = per(scanner, "1GiB/24h");
     if (!window)
         return window.error();
-    if (!scanner.at_end())
-        return left_over(scanner, "1GiB/24h");
-    return Quota{*size, *window};
+    if (*size >> PS_SPENT_BITS)
+        return Fault{"the quota is too large; expected less than 256TiB"};
+    Quota quota{*size, *window};
+    if (scanner.at_end())
+        return quota;
+    while (scanner.skip(' ')) {
+    }
+    const std::string_view rest = scanner.rest();
+    if (rest != "egress" && rest != "ingress")
+        return Fault{"expected nothing, \" egress\" or \" ingress\" after the quota, found " + quoted(rest)};
+    quota.directions = rest == "egress" ? Quota::egress : Quota::ingress;
+    return quota;
 }
 
 Outcome<std::uint64_t> parse_seconds(std::string_view text) {

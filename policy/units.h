@@ -3,6 +3,7 @@
 // Private to the front end.
 #pragma once
 
+#include "policy/bucket.h"
 #include "policy/model.h"
 #include "policy/outcome.h"
 
@@ -11,10 +12,8 @@
 
 namespace penstock::policy {
 
-enum class Quantity { octets, count };
-
 Outcome<Rate> parse_rate(std::string_view, Quantity);   // "10MiB/s burst 20MiB", "120/min burst 20"
-Outcome<Quota> parse_quota(std::string_view);           // "1GiB/24h"
+Outcome<Quota> parse_quota(std::string_view);           // "1GiB/24h", "1GiB/24h egress"
 Outcome<std::uint64_t> parse_seconds(std::string_view); // "30s", "5m"
 
 } // namespace penstock::policy

@@ -49,6 +49,10 @@ void check_effect(const v1::Rule &message, Effect effect, const Where &where) {
         where.field("private").error("private is about the addresses of domains, and the rule has none; "
                                      "private networks in cidrs need no permission");
     }
+    if (effect == Effect::allow && message.limits().has_queries() && message.domains().empty() &&
+        !where.field("domains").faulty())
+        where.field("limits").field("queries").error(
+            "queries is about questions for domains, and the rule has none");
 }
 
 } // namespace
@@ -84,7 +88,9 @@ Limits validate_limits(const v1::Limits &message, const Where &where) {
         keep(parse_rate(message.connections(), Quantity::count), limits.connections,
              where.field("connections"));
     if (message.has_packets())
-        keep(parse_rate(message.packets(), Quantity::count), limits.packets, where.field("packets"));
+        keep(parse_rate(message.packets(), Quantity::packets), limits.packets, where.field("packets"));
+    if (message.has_queries())
+        keep(parse_rate(message.queries(), Quantity::count), limits.queries, where.field("queries"));
     if (message.has_quota())
         keep(parse_quota(message.quota()), limits.quota, where.field("quota"));
     return limits;

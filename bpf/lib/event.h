@@ -76,6 +76,9 @@ PS_GLOBAL int event__denied(__u32 index, __u64 cgroup_id, __u32 serial, __u32 wh
     e->remote_port = s->flow.remote_port;
     __builtin_memcpy(e->local, s->flow.local.octets, 16);
     __builtin_memcpy(e->remote, s->flow.remote.octets, 16);
+    e->pid = s->pid;
+    if (s->pid)
+        __builtin_memcpy(e->comm, s->comm, sizeof(e->comm));
     length = s->name_length;
     if (what & EVENT_HAS_NAME && length <= PS_NAME_MAX) {
         PS_BARRIER(length);

@@ -33,10 +33,12 @@ struct scratch {
     __u32 mode;
     struct finding best;
     __u64 container, by_rule; /* charges: see limiter__find */
-    __u64 open_name;          /* the learned name that the packet's socket was allowed by */
-    __u64 open_rule;          /* and the rule */
-    __u32 touches;            /* allowed UDP: its peer is to be noted once the packet is charged */
-    __u32 past;               /* PAST_*: what the packet's socket remembers */
+    __u32 pid;                /* of the task, 0 of a packet */
+    char comm[16];
+    __u64 open_name; /* the learned name that the packet's socket was allowed by */
+    __u64 open_rule; /* and the rule */
+    __u32 touches;   /* allowed UDP: its peer is to be noted once the packet is charged */
+    __u32 past;      /* PAST_*: what the packet's socket remembers */
     __u8 message[PS_ANSWER_MAX];
     __u8 name[PS_NAME_END + 264]; /* see above */
     __u32 name_length;            /* octets of the text */
@@ -106,6 +108,7 @@ static __always_inline void scratch__open(__u32 index, const struct flow *f, __u
     s->open_name = 0;
     s->open_rule = 0;
     s->past = 0;
+    s->pid = 0;
     s->touches = 0;
     __builtin_memset(&s->best, 0, sizeof(s->best));
 }

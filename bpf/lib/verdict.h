@@ -214,3 +214,18 @@ static __always_inline int verdict__begin(struct decision *d, const struct flow 
     scratch__open(d->scratch, f, me->slot, me->binding, me->policy->mode);
     return 1;
 }
+
+/* The same in a hook that the task itself runs: an event then tells who it is. */
+static __always_inline int verdict__begin_task(struct decision *d, const struct flow *f,
+                                               const struct identity *me) {
+    struct scratch *s;
+
+    if (!verdict__begin(d, f, me))
+        return 0;
+    s = scratch__at(d->scratch);
+    if (s) {
+        s->pid = (__u32)(bpf_get_current_pid_tgid() >> 32);
+        bpf_get_current_comm(s->comm, sizeof(s->comm));
+    }
+    return 1;
+}

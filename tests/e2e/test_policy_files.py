@@ -111,17 +111,3 @@ def test_a_hundred_thousand_domains_load_and_one_more_is_cheap(lab, container):
     assert judged(container, "n100001.big.test") is None
     load([])
     assert judged(container, "n1.big.test") == "EPERM"
-
-
-def test_limits_are_said_loudly_and_refused_by_strict(lab, container):
-    text = GOOD.format(path=container.path, resolver=ODD) + "  limits: {egress: 1MiB/s}\n"
-    lab.daemon.write({"files.yaml": text})
-    status, body = lab.daemon.request("POST", "/v1/reload", b"")
-    assert status == 200, body
-    assert any("limits.egress" in warning for warning in lab.daemon.get("/v1/status")["warnings"])
-    assert lab.daemon.get("/v1/policies")["policies"][0]["unenforced"] == ["spec.limits.egress"]
-    file = lab.directory / "limits.yaml"
-    file.write_text(text)
-    assert lab.daemon.cli("policy", "check", str(file)).returncode == 0
-    strict = lab.daemon.cli("policy", "check", "--strict", str(file))
-    assert strict.returncode == 1 and "limits.egress" in strict.stderr + strict.stdout, strict

@@ -68,9 +68,15 @@ std::string limits(const Limits &limits) {
         out.field("connections", rate(*limits.connections, ""));
     if (limits.packets)
         out.field("packets", rate(*limits.packets, ""));
-    if (limits.quota)
-        out.field("quota",
-                  std::to_string(limits.quota->bytes) + "B/" + std::to_string(limits.quota->window_s) + "s");
+    if (limits.queries)
+        out.field("queries", rate(*limits.queries, ""));
+    if (limits.quota) {
+        const std::string text =
+            std::to_string(limits.quota->bytes) + "B/" + std::to_string(limits.quota->window_s) + "s";
+        out.field("quota", text + (limits.quota->directions == Quota::both     ? ""
+                                   : limits.quota->directions == Quota::egress ? " egress"
+                                                                               : " ingress"));
+    }
     return out.text();
 }
 

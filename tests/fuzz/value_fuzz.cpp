@@ -2,6 +2,7 @@
 // Single values of a policy: names, patterns, addresses, networks, ports, rates. Input: an octet that picks the grammar,
 // then the text. The reference is libc for addresses, libidn2's way back for names, and each printer's way back.
 #include "policy/canonical_name.h"
+#include "policy/limit_text.h"
 #include "policy/network.h"
 #include "policy/units.h"
 #include "tests/fuzz/property.h"
@@ -139,15 +140,27 @@ void check_ports(const std::string &text) {
 }
 
 void check_units(const std::string &text) {
-    for (const auto quantity : {policy::Quantity::octets, policy::Quantity::count}) {
+    for (const auto quantity :
+         {policy::Quantity::octets, policy::Quantity::packets, policy::Quantity::count}) {
         const auto rate = policy::parse_rate(text, quantity);
-        if (rate)
-            require(rate->amount > 0 && rate->per_ns > 0 && rate->per_ns % 1'000'000'000 == 0,
-                    "a rate is above zero, per whole seconds");
+        if (!rate)
+            continue;
+        require(rate->amount > 0 && rate->per_ns > 0 && rate->per_ns % 1'000'000'000 == 0,
+                "a rate is above zero, per whole seconds");
+        const auto bucket = policy::bucket_of(*rate, quantity);
+        require(bucket.cost > 0 && bucket.shift <= 20, "a unit costs something");
+        require(bucket.cost < 1ULL << (quantity == policy::Quantity::octets    ? 43
+                                       : quantity == policy::Quantity::packets ? 53
+                                                                               : 63),
+                "the most units at once do not overflow");
+        require(*policy::parse_rate(policy::rate_text(*rate, quantity), quantity) == *rate,
+                "a rate's text is the rate");
     }
     const auto quota = policy::parse_quota(text);
-    if (quota)
-        require(quota->bytes > 0 && quota->window_s > 0, "a quota is above zero");
+    if (quota) {
+        require(quota->bytes > 0 && quota->bytes >> 48 == 0 && quota->window_s > 0, "a quota is above zero");
+        require(*policy::parse_quota(policy::quota_text(*quota)) == *quota, "a quota's text is the quota");
+    }
     const auto seconds = policy::parse_seconds(text);
     if (seconds)
         require(*seconds > 0 && *seconds <= 365 * 86400, "a time is at most a year");

@@ -107,6 +107,10 @@ class Container:
         """The packets with these fields (sniffer.py) that came out of the container, as seen at the other end of its cable."""
         return self._sniffer.call(10, op="seen", **fields)["packets"]
 
+    def arrived_sum(self, **fields) -> dict:
+        """How many these are and their IP octets, and how many more the kernel could not hand over."""
+        return self._sniffer.call(10, op="sum", **fields)
+
     def close(self) -> None:
         for agent in (self._agent, self._sniffer):
             if agent is not None:

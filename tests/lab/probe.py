@@ -18,6 +18,7 @@ from background import Background  # noqa: E402
 from clock import Clock, name_of  # noqa: E402
 from held import Held  # noqa: E402
 from inside import Inside  # noqa: E402
+from spend import OPERATIONS as SPEND  # noqa: E402
 from ways_out import WaysOut  # noqa: E402
 
 
@@ -220,6 +221,7 @@ def call(request: dict) -> dict:
 
 
 def main() -> None:
+    OPS.update(SPEND)
     OPS.update(Background(call).operations())
     held = Held()
     OPS.update(held.operations())

@@ -2,7 +2,7 @@
 """What leaves a container, seen from outside of it: the IP packets that arrive at the internet's end of its cable.
 
 usage: sniffer.py DEVICE [HEX...], as an agent (see probe.py): {"op": "seen", ...fields} gives the packets with these fields, and how
-many the kernel could not hand over. With HEX only packets that contain one of these are kept: for long watches.
+many the kernel could not hand over; {"op": "sum", ...fields} how many they are and their IP octets. With HEX only packets that contain one of these are kept: for long watches.
 """
 import ipaddress
 import json
@@ -28,7 +28,7 @@ def read(packet: bytes) -> dict | None:
     rest = packet[at:]
     ports = (int.from_bytes(rest[:2], "big"), int.from_bytes(rest[2:4], "big")) if protocol in (6, 17) else (0, 0)
     return {"protocol": protocol, "source": source, "source_port": ports[0], "destination": destination, "port": ports[1],
-            "hex": rest.hex()}
+            "octets": len(packet), "hex": rest.hex()}
 
 
 class Sniffer:
@@ -63,8 +63,9 @@ def main() -> None:
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        request.pop("op")
-        print(json.dumps({"packets": sniffer.seen(**request), "missed": sniffer.missed()}), flush=True)
+        op, packets = request.pop("op"), sniffer.seen(**request)
+        found = {"packets": packets} if op == "seen" else {"count": len(packets), "octets": sum(p["octets"] for p in packets)}
+        print(json.dumps({**found, "missed": sniffer.missed()}), flush=True)
 
 
 main()

@@ -11,7 +11,7 @@ constexpr std::int64_t second_ns = 1'000'000'000;
 
 std::int64_t read_clock(clockid_t clock) {
     timespec now{};
-    ::clock_gettime(clock, &now); // cannot fail for these two clocks
+    ::clock_gettime(clock, &now); // cannot fail for these clocks
     return now.tv_sec * second_ns + now.tv_nsec;
 }
 
@@ -19,6 +19,10 @@ std::int64_t read_clock(clockid_t clock) {
 
 std::uint64_t monotonic_ns() {
     return static_cast<std::uint64_t>(read_clock(CLOCK_MONOTONIC));
+}
+
+std::uint64_t boot_ns() {
+    return static_cast<std::uint64_t>(read_clock(CLOCK_BOOTTIME));
 }
 
 std::int64_t wall_ns() {

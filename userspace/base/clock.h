@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two clocks. The kernel side stamps with CLOCK_MONOTONIC; people and files want wall time.
+// The clocks. The kernel side stamps with CLOCK_MONOTONIC; people and files want wall time.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,8 @@
 namespace penstock {
 
 std::uint64_t monotonic_ns();
-std::int64_t wall_ns(); // since 1970, UTC
+std::uint64_t boot_ns(); // CLOCK_BOOTTIME: goes on while the machine sleeps; windows of quotas
+std::int64_t wall_ns();  // since 1970, UTC
 
 // The wall time of a moment of CLOCK_MONOTONIC, by what both clocks say now.
 std::int64_t wall_of_monotonic(std::uint64_t monotonic);

@@ -140,13 +140,12 @@ void add_policy(CLI::App &app, Choice &choice) {
                            "  penstock policy check agents.yaml\n");
     policy->require_subcommand(1);
     CLI::App *check = add(*policy, "check", "judge policy files; needs no daemon",
-                          "  penstock policy check agents.yaml web.yaml\n  penstock policy check --strict "
-                          "/etc/penstock/policies.d\n");
+                          "  penstock policy check agents.yaml web.yaml\n"
+                          "  penstock policy check /etc/penstock/policies.d\n");
     check
         ->add_option("FILE", choice.check.files,
                      "files, directories of files, or - for standard input (YAML)")
         ->required();
-    check->add_flag("--strict", choice.check.strict, "refuse what this version does not enforce");
     add_format(check, choice);
     check->callback([&choice] {
         choice.command = [&choice](const Session &session) {

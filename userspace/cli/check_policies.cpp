@@ -13,24 +13,11 @@ namespace penstock::cli {
 namespace json = boost::json;
 namespace {
 
-// Paths as in diagnostics: "spec.limits.egress".
-std::vector<std::string> unenforced(const policy::Policy &policy) {
-    std::vector<std::string> fields = policy.unenforced();
-    for (std::string &field : fields)
-        field.insert(0, "spec.");
-    return fields;
-}
-
 // The answer of POST /v1/policies/check, made here.
 json::object report(const policy::Loaded &loaded, bool passed) {
     json::array names, diagnostics;
-    json::object skipped;
-    for (const policy::Policy &policy : loaded.policies) {
+    for (const policy::Policy &policy : loaded.policies)
         names.emplace_back(policy.name);
-        const std::vector<std::string> fields = unenforced(policy);
-        if (!fields.empty())
-            skipped[policy.name] = json::array(fields.begin(), fields.end());
-    }
     for (const policy::Diagnostic &diagnostic : loaded.diagnostics) {
         const bool error = diagnostic.severity == policy::Diagnostic::Severity::error;
         diagnostics.push_back({{"severity", error ? "error" : "warning"},
@@ -40,20 +27,7 @@ json::object report(const policy::Loaded &loaded, bool passed) {
                                {"path", diagnostic.path},
                                {"message", diagnostic.message}});
     }
-    return {{"ok", passed}, {"policies", names}, {"unenforced", skipped}, {"diagnostics", diagnostics}};
-}
-
-// Every field that is checked and not enforced, loudly: true if there is any.
-bool warn_unenforced(const Output &output, const policy::Loaded &loaded, bool strict) {
-    bool any = false;
-    for (const policy::Policy &policy : loaded.policies) {
-        for (const std::string &field : unenforced(policy)) {
-            output.err << (strict ? "error" : "warning") << ": policy " << printable(policy.name) << ": "
-                       << printable(field) << ": valid, but this version does not enforce it\n";
-            any = true;
-        }
-    }
-    return any;
+    return {{"ok", passed}, {"policies", names}, {"diagnostics", diagnostics}};
 }
 
 void print_summary(const Output &output, const policy::Loaded &loaded, bool passed, std::size_t unreadable) {
@@ -67,10 +41,8 @@ void print_summary(const Output &output, const policy::Loaded &loaded, bool pass
         output.out << "ok\n";
     else if (unreadable > 0)
         output.out << unreadable << (unreadable == 1 ? " file" : " files") << " not read\n";
-    else if (errors > 0)
-        output.out << errors << (errors == 1 ? " error\n" : " errors\n");
     else
-        output.out << "refused (--strict)\n";
+        output.out << errors << (errors == 1 ? " error\n" : " errors\n");
 }
 
 } // namespace
@@ -98,9 +70,7 @@ int check_policies(const Output &output, const CheckOptions &options) {
     const policy::Loaded loaded = policy::load(sources);
     for (const policy::Diagnostic &diagnostic : loaded.diagnostics)
         output.err << printable(diagnostic.text()) << "\n";
-    const bool skips = warn_unenforced(output, loaded, options.strict);
-    const bool passed =
-        unreadable == 0 && !policy::has_errors(loaded.diagnostics) && !(options.strict && skips);
+    const bool passed = unreadable == 0 && !policy::has_errors(loaded.diagnostics);
     if (output.format == Format::table)
         print_summary(output, loaded, passed, unreadable);
     else

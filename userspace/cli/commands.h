@@ -35,7 +35,6 @@ struct PolicyShowOptions {
 };
 struct CheckOptions {
     std::vector<std::string> files;
-    bool strict = false;
 };
 struct UnloadOptions {
     std::string bpffs;     // empty: penstockd's own default

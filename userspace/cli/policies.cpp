@@ -31,8 +31,6 @@ void print_policy(const Output &output, const json::value &policy) {
               text_at(policy, "mode") == "enforce" ? Tone::plain : Tone::warn);
     facts.add("source", text_at(policy, "source") + (flag_at(policy, "applied") ? " (applied)" : ""));
     facts.add("selects", joined_at(policy, "containers", " "));
-    if (!list_at(policy, "unenforced").empty())
-        facts.add("NOT enforced", joined_at(policy, "unenforced", " "), Tone::warn);
     facts.print(output.out, output.terminal);
     Table table({{"RULE"},
                  {"ACTION"},

@@ -52,6 +52,8 @@ void print_event_line(const Output &output, const json::value &event) {
                         printable(what));
     field(kind == "denied" ? reason : "");
     field(container);
+    if (const auto comm = text_at(event, "comm"); !comm.empty())
+        field(comm + "[" + std::to_string(number_at(event, "pid")) + "]");
     field(subject(event));
     const std::string rule = rule_of(event);
     if (!rule.empty())

@@ -16,18 +16,10 @@ constexpr std::size_t most_documents = 1024; // of one text
 
 json::object check_json(const policy::Loaded &loaded) {
     json::array names;
-    json::object unenforced;
-    for (const auto &policy : loaded.policies) {
+    for (const auto &policy : loaded.policies)
         names.push_back(json::string(policy.name));
-        json::array fields;
-        for (const auto &field : policy.unenforced())
-            fields.push_back(json::string("spec." + field));
-        if (!fields.empty())
-            unenforced[policy.name] = std::move(fields);
-    }
     return {{"ok", !policy::has_errors(loaded.diagnostics)},
             {"policies", std::move(names)},
-            {"unenforced", std::move(unenforced)},
             {"diagnostics", diagnostics_json(loaded.diagnostics)}};
 }
 

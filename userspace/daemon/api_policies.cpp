@@ -2,6 +2,7 @@
 // Policies as JSON, and as the sorted values that a diff compares.
 #include "userspace/daemon/api_answers.h"
 
+#include "policy/limit_text.h"
 #include "userspace/telemetry/names.h"
 
 #include <algorithm>
@@ -21,11 +22,6 @@ std::string port_text(const policy::PortRange &range) {
            (range.last != range.first ? "-" + std::to_string(range.last) : "");
 }
 
-std::string rate_text(const policy::Rate &rate) {
-    return std::to_string(rate.amount) + "/" + std::to_string(rate.per_ns) + "ns" +
-           (rate.burst ? " burst " + std::to_string(rate.burst) : "");
-}
-
 json::object rule_json(const policy::Policy &policy, const policy::Rule &rule, const char *action) {
     json::array domains, cidrs, ports;
     for (const auto &domain : rule.domains)
@@ -42,25 +38,19 @@ json::object rule_json(const policy::Policy &policy, const policy::Rule &rule, c
             {"ports", std::move(ports)}};
 }
 
-json::array unenforced_json(const policy::Policy &policy) {
-    json::array fields;
-    for (const auto &field : policy.unenforced())
-        fields.push_back(json::string("spec." + field));
-    return fields;
-}
-
 void add_limits(Values &values, const std::string &prefix, const policy::Limits &limits) {
-    const auto add = [&](const char *name, const std::optional<policy::Rate> &rate) {
+    using policy::Quantity;
+    const auto add = [&](const char *name, const std::optional<policy::Rate> &rate, Quantity quantity) {
         if (rate)
-            values.emplace_back(prefix + name, rate_text(*rate));
+            values.emplace_back(prefix + name, policy::rate_text(*rate, quantity));
     };
-    add("limits.egress", limits.egress);
-    add("limits.ingress", limits.ingress);
-    add("limits.connections", limits.connections);
-    add("limits.packets", limits.packets);
+    add("limits.egress", limits.egress, Quantity::octets);
+    add("limits.ingress", limits.ingress, Quantity::octets);
+    add("limits.connections", limits.connections, Quantity::count);
+    add("limits.packets", limits.packets, Quantity::packets);
+    add("limits.queries", limits.queries, Quantity::count);
     if (limits.quota)
-        values.emplace_back(prefix + "limits.quota", std::to_string(limits.quota->bytes) + "/" +
-                                                         std::to_string(limits.quota->window_s) + "s");
+        values.emplace_back(prefix + "limits.quota", policy::quota_text(*limits.quota));
 }
 
 void add_rules(Values &values, const std::string &list, const std::vector<policy::Rule> &rules) {
@@ -114,7 +104,7 @@ Values policy_values(const policy::Policy &policy) {
         for (const auto &suffix : *dns.search)
             values.emplace_back("spec.dns.search", suffix);
     if (dns.queries)
-        values.emplace_back("spec.dns.queries", rate_text(*dns.queries));
+        values.emplace_back("spec.dns.queries", policy::rate_text(*dns.queries, policy::Quantity::count));
     values.emplace_back("spec.dns.minTTL", std::to_string(dns.min_ttl_s) + "s");
     values.emplace_back("spec.dns.private", dns.learn_private ? "allow" : "deny");
     add_rules(values, "allow", policy.allow);
@@ -149,8 +139,7 @@ json::object policy_json(const PolicySet &set, std::size_t index, const Enforcer
             {"deny", policy.deny.size()},
             {"domains", domains},
             {"cidrs", cidrs},
-            {"containers", strings_json(containers)},
-            {"unenforced", unenforced_json(policy)}};
+            {"containers", strings_json(containers)}};
 }
 
 json::object policy_detail_json(const PolicySet &set, std::size_t index, const Enforcer &enforcer) {

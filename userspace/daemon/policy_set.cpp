@@ -32,13 +32,9 @@ LoadOutcome load_policies(std::vector<StoredSource> sources, policy::Diagnostics
     set->source_of = std::move(loaded.source_of);
     set->sources = std::move(sources);
     set->diagnostics = outcome.diagnostics;
-    for (const auto &policy : set->policies) {
-        for (const auto &field : policy.unenforced())
-            set->warnings.push_back("policy '" + policy.name + "': spec." + field +
-                                    " is NOT enforced by this version");
+    for (const auto &policy : set->policies)
         for (auto &sentence : container::Selection::unbuilt(policy))
             set->warnings.push_back(std::move(sentence));
-    }
     outcome.set = std::move(set);
     return outcome;
 }

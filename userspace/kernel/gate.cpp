@@ -75,12 +75,16 @@ Result<void> Gate::Parts::open_root(const std::filesystem::path &path) {
 Result<void> Gate::Parts::fill_maps() {
     auto gate = mapped("gate");
     auto slots = mapped("slots");
-    if (!gate || !slots)
-        return (gate ? slots : gate).error();
+    auto budgets = mapped("budgets");
+    for (const auto *each : {&gate, &slots, &budgets})
+        if (!*each)
+            return each->error();
     maps.gate = GateElement(std::move(*gate));
     maps.slots = SlotTable(std::move(*slots));
+    maps.budgets = BudgetTable(std::move(*budgets), raw("budgets").max_entries());
     maps.free_slots = FreeNumbers(raw("free_slots"));
     maps.free_cells = FreeNumbers(raw("free_cells"));
+    maps.free_budgets = FreeNumbers(raw("free_budgets"));
     maps.containers = decltype(maps.containers)(raw("containers"));
     maps.birth = decltype(maps.birth)(raw("birth"));
     maps.policies = decltype(maps.policies)(raw("policies"));
@@ -89,6 +93,9 @@ Result<void> Gate::Parts::fill_maps() {
     maps.cidrs6 = decltype(maps.cidrs6)(raw("cidrs6"));
     maps.ports = decltype(maps.ports)(raw("ports"));
     maps.resolvers = decltype(maps.resolvers)(raw("resolvers"));
+    maps.limit_ids = decltype(maps.limit_ids)(raw("limit_ids"));
+    maps.limits = decltype(maps.limits)(raw("limits"));
+    maps.budget_ids = decltype(maps.budget_ids)(raw("budget_ids"));
     maps.learned = decltype(maps.learned)(raw("learned"));
     maps.domains = decltype(maps.domains)(raw("domains"));
     maps.queries = decltype(maps.queries)(raw("queries"));

@@ -15,6 +15,9 @@ abi::ps_gate caps_of(const GateOptions &options) {
     gate.queries_per_slot = options.queries_per_slot;
     gate.udp_peers_per_slot = options.udp_peers_per_slot;
     gate.domains_per_slot = options.domains_per_slot;
+    gate.name_rows_per_slot = options.name_rows_per_slot;
+    gate.event_cost_ns = options.event_cost_ns;
+    gate.event_burst_ns = options.event_burst_ns;
     return gate;
 }
 

@@ -109,6 +109,9 @@ void GateElement::set_caps(const abi::ps_gate &caps) {
     store(element().queries_per_slot, caps.queries_per_slot);
     store(element().udp_peers_per_slot, caps.udp_peers_per_slot);
     store(element().domains_per_slot, caps.domains_per_slot);
+    store(element().name_rows_per_slot, caps.name_rows_per_slot);
+    store(element().event_cost_ns, caps.event_cost_ns);
+    store(element().event_burst_ns, caps.event_burst_ns);
 }
 
 void GateElement::initialise(const abi::ps_gate &value) {

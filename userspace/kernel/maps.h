@@ -50,8 +50,8 @@ template <class Key, class Value> class Map : private RawMap {
     }
 };
 
-// free_slots, free_cells: a stack of numbers that are not taken, shared with the programs. Of the cells it holds only
-// those that were given back; gate.next_cell is the first that nobody had.
+// free_slots, free_cells, free_budgets: a stack of numbers that are not taken, shared with the programs. Of cells and budgets it
+// holds only those that were given back; gate.next_cell and next_budget are the first that nobody had.
 class FreeNumbers : private RawMap {
   public:
     FreeNumbers() = default;
@@ -141,12 +141,36 @@ class GateElement {
     abi::ps_gate read() const;
     void add_level(std::uint32_t level); // rows stand at this level
     std::uint32_t take_serial();
-    void set_caps(const abi::ps_gate &);   // the four *_per_slot
+    void set_caps(const abi::ps_gate &);   // *_per_slot and event_*
     void initialise(const abi::ps_gate &); // abi_version last
 
   private:
     abi::ps_gate &element() const { return *static_cast<abi::ps_gate *>(memory_.data()); }
     MappedArray memory_;
+};
+
+// budgets: what containers have spent of limits, by the index that budget_ids names. An index comes from a map that other
+// code writes: past the end there is nothing to read, and nothing is written.
+class BudgetTable {
+  public:
+    BudgetTable() = default;
+    BudgetTable(MappedArray memory, std::uint32_t size) : memory_(std::move(memory)), size_(size) {}
+
+    abi::ps_budget read(std::uint32_t index) const; // each field whole, not all of one moment
+    // The number of the quota's window now; none before the first packet it counted.
+    static std::optional<std::uint64_t> window(const abi::ps_budget &, std::uint64_t boot_ns);
+    // Nothing is spent, granted or told of; rates are left alone.
+    void reset(std::uint32_t index);
+    // Octets on top of the quota, and of what was granted, in the present window alone. False: no window has begun, so the
+    // quota is whole.
+    bool grant(std::uint32_t index, std::uint64_t octets, std::uint64_t boot_ns);
+    void clear(std::uint32_t index); // for one that no row names any more
+    std::uint32_t size() const { return size_; }
+
+  private:
+    abi::ps_budget *at(std::uint32_t index) const;
+    MappedArray memory_;
+    std::uint32_t size_ = 0;
 };
 
 using Id = std::uint32_t; // index of an array map
@@ -156,6 +180,7 @@ struct Maps {
     SlotTable slots;
     FreeNumbers free_slots;
     FreeNumbers free_cells;
+    FreeNumbers free_budgets;
     Map<std::uint64_t, abi::ps_row> containers;
     Map<abi::ps_birth_key, abi::ps_birth> birth;
     Map<Id, abi::ps_policy> policies;
@@ -164,6 +189,10 @@ struct Maps {
     Map<abi::ps_cidr6_key, abi::ps_match> cidrs6;
     Map<abi::ps_port_key, abi::ps_port_rule> ports;
     Map<abi::ps_resolver_key, std::uint8_t> resolvers;
+    Map<abi::ps_limits_key, std::uint32_t> limit_ids;
+    Map<Id, abi::ps_limits> limits;
+    Map<abi::ps_budget_key, std::uint32_t> budget_ids;
+    BudgetTable budgets;
     Map<abi::ps_address_key, abi::ps_learned> learned;
     Map<abi::ps_domain_key, abi::ps_domain> domains;
     Map<abi::ps_query_key, abi::ps_query> queries;

@@ -153,7 +153,14 @@ bool merge(const std::vector<Entry> &from, const std::vector<Entry> &to, std::si
 bool same_settings(const abi::ps_policy &a, const abi::ps_policy &b) {
     return a.min_ttl_s == b.min_ttl_s && a.mode == b.mode && a.inbound == b.inbound &&
            a.loopback == b.loopback && a.resolvers_any == b.resolvers_any &&
-           a.default_reason == b.default_reason;
+           a.default_reason == b.default_reason && a.limited == b.limited;
+}
+
+// Sockets remember where their limits stand by the policy's id and generation: other limits are another policy.
+bool same_limits(const Image &a, const Image &b) {
+    return std::ranges::equal(a.limits, b.limits, [](const auto &x, const auto &y) {
+        return x.first == y.first && std::memcmp(&x.second, &y.second, sizeof x.second) == 0;
+    });
 }
 
 } // namespace
@@ -171,7 +178,7 @@ std::size_t Difference::size() const {
 
 Difference diff(const Image &from, const Image &to, std::size_t limit) {
     Difference result;
-    if (!same_settings(from.settings, to.settings) ||
+    if (!same_settings(from.settings, to.settings) || !same_limits(from, to) ||
         !merge(from.names, to.names, limit, result.set_names, result.drop_names) ||
         !merge(from.cidrs, to.cidrs, limit, result.set_cidrs, result.drop_cidrs)) {
         result.way = Way::mixed;

@@ -53,6 +53,8 @@ Result<void> PolicyWriter::erase_by_scan(const std::vector<std::uint16_t> &list)
         return done;
     if (const auto done = erase_of(maps_->resolvers, ids); !done)
         return done;
+    if (const auto done = erase_limits_by_scan(ids); !done)
+        return done;
     for (const std::uint16_t id : ids) {
         if (const auto done = maps_->policies.update(id, abi::ps_policy{}); !done)
             return done;

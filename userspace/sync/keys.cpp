@@ -52,6 +52,13 @@ abi::ps_port_key port_key(std::uint64_t rule_set, const policy::PortEntry &entry
     return key;
 }
 
+abi::ps_limits_key limits_key(std::uint16_t policy, std::uint64_t rule) {
+    abi::ps_limits_key key{};
+    key.rule = rule;
+    key.policy = policy;
+    return key;
+}
+
 abi::ps_resolver_key resolver_key(std::uint16_t policy, const policy::Address &address) {
     abi::ps_resolver_key key{};
     std::copy(address.octets.begin(), address.octets.end(), key.address);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/sync/policy_writer.h"
 
-#include "userspace/base/clock.h"
 #include "userspace/sync/keys.h"
 
 #include <algorithm>
@@ -58,6 +57,8 @@ Result<PolicyWriter> PolicyWriter::open(kernel::Gate &gate) {
     });
     if (!read)
         return read.error();
+    if (const auto adopted = writer.adopt_limits(); !adopted)
+        return adopted.error();
     return writer;
 }
 
@@ -131,6 +132,8 @@ Result<std::uint32_t> PolicyWriter::next_generation() {
 // What is looked up last is written first: nothing that a key names is ever missing.
 Result<void> PolicyWriter::write(PolicyHandle handle, const policy::Image &image) {
     if (const auto done = write_rule_sets(image); !done)
+        return done;
+    if (const auto done = write_limits(handle.id, image); !done)
         return done;
     Batch<abi::ps_resolver_key, std::uint8_t> resolvers(image.resolvers.size());
     for (const policy::Address &resolver : image.resolvers)
@@ -221,37 +224,7 @@ Result<void> PolicyWriter::erase_keys(std::uint16_t id, const policy::Image &ima
     for (const policy::Address &resolver : image.resolvers)
         if (const auto done = maps_->resolvers.erase(resolver_key(id, resolver)); !done)
             return done.error();
-    return {};
-}
-
-bool PolicyWriter::knows_all_contents() const {
-    return std::ranges::all_of(known_, [](const auto &entry) { return entry.second.image != nullptr; });
-}
-
-// A policy adopted from the kernel whose image was not put yet may name any rule set: then collect_garbage() does this
-// later.
-Result<void> PolicyWriter::erase_unused_rule_sets(const policy::Image &image) {
-    if (!knows_all_contents())
-        return {};
-    for (const auto &[set, entries] : image.rule_sets) {
-        if (rule_set_uses_.contains(set))
-            continue;
-        for (const policy::PortEntry &entry : entries)
-            if (const auto done = maps_->ports.erase(port_key(set, entry)); !done)
-                return done.error();
-    }
-    return {};
-}
-
-Result<void> PolicyWriter::erase_after_grace() {
-    const std::uint64_t now = monotonic_ns();
-    while (!left_.empty() && left_.front().since_ns + std::chrono::nanoseconds(grace).count() <= now) {
-        const ImagePtr image = left_.front().image;
-        left_.erase(left_.begin());
-        if (const auto done = erase_unused_rule_sets(*image); !done)
-            return done;
-    }
-    return {};
+    return erase_limits(id, image);
 }
 
 Result<PolicyHandle> PolicyWriter::birth(std::uint16_t policy) const {
@@ -280,21 +253,6 @@ bool PolicyWriter::is_bound(std::uint16_t id) const {
         if (PS_BINDING_POLICY(maps_->slots.read(slot).binding) == id)
             return true;
     return false;
-}
-
-void PolicyWriter::use(Known &known, ImagePtr image) {
-    if (known.image)
-        return;
-    for (const auto &[set, entries] : image->rule_sets)
-        rule_set_uses_[set]++;
-    known.image = std::move(image);
-}
-
-void PolicyWriter::unuse(Known &known) {
-    for (const auto &[set, entries] : known.image->rule_sets)
-        if (--rule_set_uses_[set] == 0)
-            rule_set_uses_.erase(set);
-    known.image = nullptr;
 }
 
 } // namespace penstock::sync

@@ -12,12 +12,14 @@
 #include "policy/compile.h"
 #include "userspace/base/result.h"
 #include "userspace/kernel/gate.h"
+#include "userspace/sync/free_indices.h"
 
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace penstock::sync {
@@ -75,7 +77,7 @@ class PolicyWriter {
         ImagePtr image;                 // null: adopted from the kernel, not asked for yet
     };
 
-    explicit PolicyWriter(kernel::Maps &maps) : maps_(&maps) {}
+    explicit PolicyWriter(kernel::Maps &maps) : maps_(&maps), limit_places_(maps.limits.max_entries()) {}
     Result<PolicyHandle> begin();
     Result<void> write(PolicyHandle, const policy::Image &);
     Result<void> write_rule_sets(const policy::Image &);
@@ -93,6 +95,11 @@ class PolicyWriter {
     Result<void> write_additions(std::uint16_t id, const Difference &);
     void undo_additions(std::uint16_t id, const policy::Image &from, const Difference &);
     Result<void> write_removals(std::uint16_t id, const Difference &);
+    Result<void> adopt_limits();
+    Result<void> write_limits(std::uint16_t id, const policy::Image &);
+    Result<void> erase_limit(const abi::ps_limits_key &, std::uint32_t place);
+    Result<void> erase_limits(std::uint16_t id, const policy::Image &);
+    Result<void> erase_limits_by_scan(const std::unordered_set<std::uint16_t> &ids);
     Result<std::uint32_t> next_generation();
     bool is_bound(std::uint16_t id) const;
     void use(Known &, ImagePtr);
@@ -101,6 +108,7 @@ class PolicyWriter {
     kernel::Maps *maps_;
     std::unordered_map<std::uint16_t, Known> known_;
     std::unordered_map<std::uint64_t, std::uint32_t> rule_set_uses_;
+    FreeIndices limit_places_; // of the map limits
     struct Left { // by an in-place change: programs that began before it may still look its rule sets up
         ImagePtr image;
         std::uint64_t since_ns = 0;

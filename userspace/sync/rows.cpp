@@ -177,6 +177,8 @@ Result<void> Rows::free_slot(std::uint32_t slot) {
         return done;
     if (const auto done = clear_counters(slot); !done)
         return done;
+    if (const auto done = clear_budgets(slot); !done)
+        return done;
     maps_->slots.clear(slot);
     return maps_->free_slots.push(slot);
 }
@@ -235,6 +237,28 @@ Result<void> Rows::clear_counters(std::uint32_t slot) {
     for (const Counted &each : *counted)
         if (const auto done = maps_->counters.erase(each.key); !done)
             return done.error();
+    return {};
+}
+
+// As with counters: whoever dies in between loses a budget, and never gives one to two containers.
+Result<void> Rows::clear_budgets(std::uint32_t slot) {
+    std::vector<std::pair<abi::ps_budget_key, std::uint32_t>> found;
+    const auto walked = maps_->budget_ids.for_each([&](const abi::ps_budget_key &key, std::uint32_t index) {
+        if (key.slot == slot)
+            found.emplace_back(key, index);
+    });
+    if (!walked)
+        return walked;
+    for (const auto &[key, index] : found) {
+        maps_->budgets.clear(index);
+        const auto erased = maps_->budget_ids.erase(key);
+        if (!erased)
+            return erased.error();
+        if (!*erased)
+            continue;
+        if (const auto back = maps_->free_budgets.push(index); !back)
+            return back;
+    }
     return {};
 }
 

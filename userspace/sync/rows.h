@@ -56,7 +56,7 @@ class Rows {
     // What the slot has counted.
     Result<std::vector<Counted>> counters(std::uint32_t slot) const;
 
-    // Deletes all state and counters of a RELEASED slot and gives it back. Safe to repeat after a crash.
+    // Deletes all state, counters and budgets of a RELEASED slot and gives it back. Safe to repeat after a crash.
     Result<void> free_slot(std::uint32_t slot);
 
     // USED slots that no row names and that are not RELEASED: a daemon died between two writes. They are marked RELEASED.
@@ -68,6 +68,7 @@ class Rows {
     Result<void> clear_ring(std::uint32_t slot, std::uint32_t kind, std::uint32_t written);
     Result<bool> erase_ringed(std::uint32_t kind, const abi::ps_ring_entry &);
     Result<void> clear_counters(std::uint32_t slot);
+    Result<void> clear_budgets(std::uint32_t slot);
 
     kernel::Maps *maps_;
 };

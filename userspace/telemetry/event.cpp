@@ -4,6 +4,7 @@
 #include "userspace/telemetry/names.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace penstock::telemetry {
@@ -26,6 +27,9 @@ Event from_record(const abi::ps_event &record, std::chrono::nanoseconds monotoni
     event.local = address_text(record.local);
     event.remote = address_text(record.remote);
     event.length = record.length;
+    event.pid = record.pid;
+    if (record.pid != 0)
+        event.comm = std::string(record.comm, ::strnlen(record.comm, sizeof record.comm));
     const auto *name = reinterpret_cast<const char *>(record.name);
     const std::string_view text(name, std::min<std::size_t>(record.name_length, sizeof record.name));
     if (record.kind == abi::PS_EVENT_DENIED)

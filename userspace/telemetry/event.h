@@ -25,6 +25,8 @@ struct Event {
     std::uint8_t hook = 0, direction = 0, verdict = 0, reason = 0, protocol = 0;
     std::uint16_t query_type = 0, local_port = 0, remote_port = 0;
     std::string local, remote; // address texts
+    std::uint32_t pid = 0;     // of the task that asked, 0 where the hook sees a packet
+    std::string comm;          // as the task calls itself; octets of any value
     std::string name;          // as people write it; octets of any value
     std::uint64_t length = 0;  // octets; of a quota: per cent of it that are spent; of lost: events
 };

@@ -64,6 +64,8 @@ std::string event_line(const Event &event) {
         {"name", utf8_text(event.name)},
         {"query_type", query_type_name(event.query_type)},
         {"length", event.length},
+        {"pid", event.pid},
+        {"comm", utf8_text(event.comm)},
     };
     return json::serialize(line) + "\n";
 }

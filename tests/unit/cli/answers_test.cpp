@@ -150,8 +150,8 @@ TEST_CASE("a reading command gives the daemon's answer whole in JSON and in YAML
     const auto as_yaml = exchange({.body = body}, {"counters", "--output=yaml"});
     CHECK(contains(as_yaml.run.out, "packets: 12345"));
     const auto as_table = exchange({.body = body}, {"counters"});
-    CHECK(as_table.run.out == "CONTAINER  RULE  DIR  VERDICT  REASON  PACKETS    BYTES\n"
-                              "(ended)    p/r   out  allow    cidr      12.3k  1.0 MiB\n");
+    CHECK(as_table.run.out == "CONTAINER  RULE  DOMAIN  DIR  VERDICT  REASON  PACKETS    BYTES\n"
+                              "(ended)    p/r   -       out  allow    cidr      12.3k  1.0 MiB\n");
 }
 
 TEST_CASE("an event's hostile name can't move the terminal in any format") {

@@ -21,7 +21,7 @@ TEST_CASE("a policy with nothing but a selector has the documented defaults") {
     CHECK_FALSE(p.dns.search.has_value());
     CHECK(p.dns.min_ttl_s == 30);
     CHECK_FALSE(p.dns.learn_private);
-    CHECK(p.unenforced().empty());
+    CHECK_FALSE(p.limits.any());
 }
 
 TEST_CASE("every other field reaches the model") {
@@ -29,7 +29,8 @@ TEST_CASE("every other field reaches the model") {
         "  mode: audit\n  inbound: deny\n  loopback: deny\n"
         "  dns: {resolvers: [10.0.0.2, 'fd00::2', '::ffff:1.2.3.4'], search: [Svc.Cluster.Local.],\n"
         "        queries: 50/s burst 100, minTTL: 5m, private: allow}\n"
-        "  limits: {egress: 1MiB/s, ingress: 2MiB/s, connections: 3/s, packets: 4/s, quota: 5GiB/24h}");
+        "  limits: {egress: 1MiB/s, ingress: 2MiB/s, connections: 3/s, packets: 4/s, quota: 5GiB/24h,\n"
+        "           queries: 6/s}");
     CHECK(p.mode == Mode::audit);
     CHECK_FALSE(p.inbound_allowed);
     CHECK_FALSE(p.loopback_allowed);
@@ -42,8 +43,8 @@ TEST_CASE("every other field reaches the model") {
     CHECK(p.dns.learn_private);
     CHECK(p.limits.packets->amount == 4);
     CHECK(p.limits.quota->window_s == 86400);
-    CHECK(p.unenforced() == std::vector<std::string>{"dns.queries", "limits.egress", "limits.ingress",
-                                                     "limits.connections", "limits.packets", "limits.quota"});
+    CHECK(p.limits.quota->directions == Quota::both);
+    CHECK(p.limits.queries->amount == 6);
 }
 
 TEST_CASE("any resolver beside allowed domains is warned of, at its place, and accepted") {

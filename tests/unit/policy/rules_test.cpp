@@ -127,3 +127,26 @@ TEST_CASE("every faulty entry of a list is reported at its own place") {
           "2001:db8::/32\n");
     CHECK(loaded.policies.empty());
 }
+
+TEST_CASE("faults of limits stand at their place") {
+    CHECK(faults_of("  limits: {egress: 1MiB/s burst 1499B}") ==
+          "5:20 spec.limits.egress: the burst is smaller than one packet (1500B)\n");
+    CHECK(faults_of("  limits: {ingress: 0MiB/s, connections: -1/s}") ==
+          "5:21 spec.limits.ingress: the amount is zero; expected a whole number above zero\n"
+          "5:41 spec.limits.connections: the amount is negative; expected a whole number above zero\n");
+    CHECK(faults_of("  limits:\n    packets: 1/365d") ==
+          "6:14 spec.limits.packets: so slow that its burst of 64 takes more than a year to come back\n");
+    CHECK(faults_of("  limits:\n    quota: 256TiB/d") ==
+          "6:12 spec.limits.quota: the quota is too large; expected less than 256TiB\n");
+    CHECK_THAT(faults_of("  limits: {quota: 1GiB/366d}"),
+               Contains("5:19 spec.limits.quota: the time is longer"));
+    CHECK_THAT(faults_of("  limits: {queries: 50qps}"),
+               Contains("5:21 spec.limits.queries: a count has no unit"));
+}
+
+TEST_CASE("a rule limits queries only where it has domains") {
+    CHECK(policy_of("  allow: [{domains: [a.b], limits: {queries: 5/s}}]").allow[0].limits.queries->amount ==
+          5);
+    CHECK_THAT(faults_of("  allow: [{cidrs: [1.1.1.1], limits: {queries: 5/s}}]"),
+               Contains("5:48 spec.allow[0].limits.queries: queries is about questions for domains"));
+}

@@ -2,6 +2,8 @@
 // Rates, quotas and durations.
 #include "policy/units.h"
 
+#include "policy/limit_text.h"
+
 #include <catch2/catch.hpp>
 
 using namespace penstock::policy;
@@ -100,4 +102,39 @@ TEST_CASE("what is no rate at all is a fault that shows the form") {
     CHECK_THAT(fault(parse_rate("10MiB", Quantity::octets)), Catch::Contains("expected / and a time"));
     CHECK_FALSE(parse_quota("1GiB/24h burst 2GiB"));
     CHECK_FALSE(parse_seconds("30s 20s"));
+}
+
+TEST_CASE("a quota may count one direction, and is less than 2^48 octets") {
+    CHECK(parse_quota("1GiB/24h")->directions == Quota::both);
+    CHECK(*parse_quota("1GiB/24h egress") == Quota{1 << 30, 86400, Quota::egress});
+    CHECK(*parse_quota("1GiB/24h  ingress") == Quota{1 << 30, 86400, Quota::ingress});
+    for (const char *text : {"1GiB/24h both", "1GiB/24h egress ingress", "1GiB/24h ", "1GiB/24h,egress"})
+        CHECK_THAT(fault(parse_quota(text)), Catch::Contains("after the quota"));
+    CHECK_FALSE(parse_quota("1GiB/24hegress"));
+    CHECK(parse_quota("281474976710655B/d"));
+    CHECK_THAT(fault(parse_quota("256TiB/d")), Catch::Contains("less than 256TiB"));
+    CHECK_THAT(fault(parse_quota("1GiB/0s")), Catch::Contains("zero"));
+    CHECK_THAT(fault(parse_quota("1GiB/500ms")), Catch::Contains("unknown unit \"ms\""));
+}
+
+TEST_CASE("a rate whose burst takes more than a year to come back is a fault") {
+    CHECK(parse_rate("1/365d", Quantity::count));
+    CHECK_THAT(fault(parse_rate("1/365d burst 2", Quantity::count)),
+               Catch::Contains("burst of 2 takes more than a year"));
+    CHECK(parse_rate("64KiB/365d", Quantity::octets));
+    CHECK_THAT(fault(parse_rate("63KiB/365d", Quantity::octets)), Catch::Contains("burst of 65536B takes"));
+    CHECK(parse_rate("64/365d", Quantity::packets));
+    CHECK_THAT(fault(parse_rate("63/365d", Quantity::packets)), Catch::Contains("burst of 64 takes"));
+    CHECK_THAT(fault(parse_rate("1B/s burst 16777215TiB", Quantity::octets)),
+               Catch::Contains("more than a year"));
+    CHECK(parse_rate("10/s burst 1", Quantity::packets));
+}
+
+TEST_CASE("limits are written as they are read") {
+    for (const char *text : {"10MiB/s burst 20MiB", "50MB/s", "7B/min", "1TiB/30d burst 1500B", "999KB/7s"})
+        CHECK(rate_text(*parse_rate(text, Quantity::octets), Quantity::octets) == text);
+    for (const char *text : {"120/min burst 20", "50/s", "5/10s", "1/h"})
+        CHECK(rate_text(*parse_rate(text, Quantity::count), Quantity::count) == text);
+    for (const char *text : {"1GiB/24h", "20GiB/30d egress", "1B/s ingress"})
+        CHECK(quota_text(*parse_quota(text)) == text);
 }

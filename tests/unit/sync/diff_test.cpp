@@ -93,6 +93,21 @@ TEST_CASE("only allows added loosens; only taken away tightens, and both is mixe
     }
 }
 
+TEST_CASE("other limits are another policy") {
+    const policy::Policy from = base_policy();
+    policy::Policy container = from, rule = from;
+    container.limits.egress = policy::Rate{1 << 20, 1'000'000'000, 0};
+    rule.allow[0].limits.quota = policy::Quota{1 << 20, 60};
+    for (const policy::Policy &to : {container, rule}) {
+        CHECK(way(from, to) == Way::mixed);
+        CHECK(way(to, from) == Way::mixed);
+        CHECK(way(to, to) == Way::none);
+    }
+    policy::Policy faster = container;
+    faster.limits.egress->amount *= 2;
+    CHECK(way(container, faster) == Way::mixed);
+}
+
 TEST_CASE("one name among many is one entry, and the limit holds") {
     policy::Policy from = base_policy();
     for (int i = 0; i < 500; i++)
