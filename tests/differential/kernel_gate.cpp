@@ -217,7 +217,8 @@ std::uint64_t KernelGate::counted(std::uint64_t rule, abi::ps_direction directio
     std::vector<abi::ps_counter> each(cpus);
     const auto &maps = parts_->skeleton->maps;
     std::uint64_t sum = 0;
-    for (const auto name : {std::uint64_t{0}, std::uint64_t{abi::PS_NAME_OTHER}}) { // no row of a name is given
+    for (const auto name :
+         {std::uint64_t{0}, std::uint64_t{abi::PS_NAME_OTHER}}) { // no row of a name is given
         key.name_hash = name;
         std::uint32_t cell = 0;
         if (bpf_map_lookup_elem(bpf_map__fd(maps.counters), &key, &cell) ||
