@@ -85,6 +85,19 @@ abi::ps_address_key address_key(const Address &address) {
     return key;
 }
 
+bool is_loopback(const std::uint8_t *address, std::size_t length) {
+    static const std::uint8_t one[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+    return length == 4 ? address[0] == 127 : std::memcmp(address, one, 16) == 0;
+}
+
+// A frame from or to a loopback address: the kernel takes it to lo.
+bool is_over_lo(const Octets &frame) {
+    const auto *ip = frame.data() + 14; // after the link header
+    if (frame.size() >= 14 + 20 && ip[0] >> 4 == 4)
+        return is_loopback(ip + 12, 4) || is_loopback(ip + 16, 4);
+    return frame.size() >= 14 + 40 && (is_loopback(ip + 8, 16) || is_loopback(ip + 24, 16));
+}
+
 } // namespace
 
 std::uint32_t own_netns() {
@@ -185,7 +198,7 @@ void KernelGate::bind(PolicyId id) {
 
 bool KernelGate::run(int program, const Octets &frame) {
     __sk_buff context{};
-    context.ifindex = parts_->ifindex;
+    context.ifindex = is_over_lo(frame) ? 1 : parts_->ifindex;
     LIBBPF_OPTS(bpf_test_run_opts, options);
     options.data_in = frame.data();
     options.data_size_in = static_cast<std::uint32_t>(frame.size());

@@ -18,7 +18,8 @@ std::uint32_t own_netns();
 // Throws std::runtime_error with what failed: a test can do nothing else.
 class KernelGate {
   public:
-    // `cgroup_id`: of the container whose packets the calling process makes. `ifindex`: of a device that is not lo.
+    // `cgroup_id`: of the container whose packets the calling process makes. `ifindex`: of a device that is not lo;
+    // what has a loopback address is on lo all the same.
     KernelGate(std::uint64_t cgroup_id, unsigned ifindex);
     ~KernelGate();
 
