@@ -17,9 +17,10 @@ TEST_CASE("an event is one line with every field of the contract") {
     const auto object = json::parse(line).as_object();
     CHECK(object.at("kind") == "denied");
     CHECK(object.at("name").as_string() == "bad\n\\xff\"name");
-    for (const auto *field : {"time", "kind", "container", "cgroup_id", "policy", "rule", "hook", "direction",
-                              "verdict", "reason", "protocol", "local", "local_port", "remote", "remote_port",
-                              "name", "query_type", "length", "pid", "comm"})
+    for (const auto *field :
+         {"time",        "kind",    "container",  "cgroup_id", "policy", "rule",       "hook",
+          "direction",   "verdict", "reason",     "protocol",  "local",  "local_port", "remote",
+          "remote_port", "name",    "query_type", "length",    "pid",    "comm"})
         CHECK(object.contains(field));
     CHECK(object.size() == 20);
 }
