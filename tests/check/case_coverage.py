@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the enforcement tests must cover, and whether they do: every (hook, rule kind, address family, protocol) that the design
-supports. The hooks are read from the BPF programs and the reasons from bpf/abi.h, so that a new one without cases is a fault.
+supports. The hooks are read from the BPF programs and the reasons from bpf/reason.h, so that a new one without cases is a fault.
 
 A test says what it covers: @pytest.mark.covers(hook="egress", rule="allow-cidr", family="v4 v6", protocol="tcp udp"), every pair of
 the product, as often as there are. A marker that names no pair of the matrix is a fault too.
@@ -28,7 +28,7 @@ PROGRAMS = {
     "raw_tp/cgroup_mkdir": ("birth", PLAIN), "raw_tp/cgroup_rmdir": ("death", NO_FAMILY), "raw_tp/cgroup_release": ("death", NO_FAMILY),
 }
 
-# rule kind: the reasons (bpf/abi.h) by which it decides
+# rule kind: the reasons (bpf/reason.h) by which it decides
 RULES = {
     "default-deny": "NO_RULE", "allow-cidr": "CIDR", "deny-cidr": "DENY_RULE", "allow-domain": "LEARNED", "deny-domain": "DENY_RULE",
     "port-range": "CIDR NO_RULE", "any-port": "CIDR",
@@ -38,6 +38,7 @@ RULES = {
     "DNS_SHARED",
     "loopback": "LOOPBACK LOOPBACK_DENIED", "inbound": "INBOUND INBOUND_DENIED", "reply": "REPLY REPLY_DENIED",
     "protocol": "PROTOCOL", "hidden": "FRAGMENT IP_OPTIONS EXTENSION_HEADER", "source": "SOURCE_PORT SOURCE_ADDRESS",
+    "rate": "EGRESS_RATE INGRESS_RATE PACKET_RATE CONNECTION_RATE QUERY_RATE", "quota": "QUOTA",
     "raw-socket": "RAW_SOCKET", "socket-family": "SOCKET_FAMILY", "birth": "BIRTH OPEN", "row": "",
 }
 
@@ -48,7 +49,8 @@ INGRESS_RULES = RULES | {"loopback": "INBOUND"}
 UNREACHED = {
     "TRUNCATED": "the kernel sends no such packet but for raw sockets: bpf_host/packet_test", "NOT_IP": "as TRUNCATED",
     "UNBOUND": "a row without a policy, only between two writes of the daemon: live/rows_test",
-    "SCRATCH": "programs nested deeper than PS_SCRATCH_SLOTS", "QUERY_STORE": "the kernel out of memory", "BUDGET_STORE": "as QUERY_STORE",
+    "SCRATCH": "programs nested deeper than PS_SCRATCH_SLOTS", "BUDGET_STORE": "more budgets than PS_BUDGETS",
+    "QUERY_STORE": "the kernel out of memory", "BUDGET_STORE": "as QUERY_STORE",
     **dict.fromkeys(("EGRESS_RATE", "INGRESS_RATE", "PACKET_RATE", "CONNECTION_RATE", "QUERY_RATE", "QUOTA"), "limits: issue 4, no cases yet"),
 }
 
@@ -59,9 +61,9 @@ MATRIX = {
     "egress": [(BY_ADDRESS | BY_PORT, "tcp udp", EVERY), (BY_ADDRESS | {"loopback"}, "icmp", PLAIN),
                ({"dns-query", "reverse-query", "resolver", "dns-form", "loopback", "reply"}, "tcp udp", EVERY),
                ({"hidden"}, "tcp udp", PLAIN), ({"source"}, "udp", EVERY), ({"source"}, "tcp", PLAIN),
-               ({"protocol", "raw-socket"}, "other", PLAIN)],
+               ({"protocol", "raw-socket"}, "other", PLAIN), ({"rate", "quota"}, "udp", "v4")],
     "ingress": [({"inbound", "dns-answer"}, "tcp udp", EVERY), ({"loopback"}, "tcp udp", PLAIN)],
-    "connect": [(BY_ADDRESS | BY_PORT | {"resolver", "loopback"}, "tcp", EVERY)],
+    "connect": [(BY_ADDRESS | BY_PORT | {"resolver", "loopback"}, "tcp", EVERY), ({"rate"}, "tcp", "v4")],
     "sendmsg": [(BY_ADDRESS | BY_PORT | {"resolver", "loopback", "reply"}, "udp", EVERY)],
     "sock-create": [({"raw-socket"}, "other", PLAIN)],
     "setsockopt": [({"source"}, "tcp udp", PLAIN)],
@@ -93,12 +95,12 @@ def programs_of(root: Path) -> dict[str, str]:
 
 
 def reasons_of(root: Path) -> dict[str, int]:
-    return {name: int(number) for name, number in re.findall(r"^\s*PS_R_(\w+) = (\d+),", (root / "bpf/abi.h").read_text(), re.M)}
+    return {name: int(number) for name, number in re.findall(r"^\s*PS_R_(\w+) = (\d+),", (root / "bpf/reason.h").read_text(), re.M)}
 
 
 def texts_of(root: Path) -> dict[str, str]:
     """Reason to its text name, as counters give it."""
-    return dict(re.findall(r'X\((\w+), "([^"]+)"\)', (root / "bpf/abi.h").read_text()))
+    return dict(re.findall(r'X\((\w+), "([^"]+)"\)', (root / "bpf/reason.h").read_text()))
 
 
 def check_design(root: Path, pairs: set[Pair]) -> list[str]:
@@ -114,7 +116,7 @@ def check_design(root: Path, pairs: set[Pair]) -> list[str]:
     faults += [f"tests/check/case_coverage.py: there is no program SEC(\"{section}\")" for section in PROGRAMS if section not in programs]
     known = set(" ".join(RULES.values()).split()) | set(UNREACHED)
     judged = {name for name, number in reasons.items() if 0 < number < 100}
-    faults += [f"bpf/abi.h: reason {name} is of no rule kind in tests/check/case_coverage.py" for name in sorted(judged - known)]
+    faults += [f"bpf/reason.h: reason {name} is of no rule kind in tests/check/case_coverage.py" for name in sorted(judged - known)]
     faults += [f"tests/check/case_coverage.py: there is no reason {name}" for name in sorted(known - judged)]
     used = {pair[1] for pair in pairs}
     return faults + [f"tests/check/case_coverage.py: rule kind {rule} is in no row, or not in RULES" for rule in sorted(used ^ set(RULES))]

@@ -44,9 +44,9 @@ def test_a_hook_that_is_gone_is_found(tree):
 
 
 def test_a_new_reason_without_a_rule_kind_is_found(tree):
-    header = tree / "bpf/abi.h"
+    header = tree / "bpf/reason.h"
     header.write_text(header.read_text().replace("    PS_R_SCRATCH = 80,", "    PS_R_NOVELTY = 79,\n    PS_R_SCRATCH = 80,"))
-    assert faults(tree) == ["bpf/abi.h: reason NOVELTY is of no rule kind in tests/check/case_coverage.py"]
+    assert faults(tree) == ["bpf/reason.h: reason NOVELTY is of no rule kind in tests/check/case_coverage.py"]
 
 
 def test_a_program_whose_family_has_no_pair_is_found(tree):

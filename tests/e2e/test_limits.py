@@ -77,6 +77,7 @@ def spend(container, count: int, octets: int = PACKET, address: str = ONE) -> di
 
 # ---- rates ----
 
+@pytest.mark.covers(hook="egress", rule="rate", family="v4", protocol="udp")
 def test_egress_octets_are_the_rate_and_the_burst_and_never_more(lab, world, watch):
     """Over its rate UDP is dropped, and told nothing it did not ask for."""
     container, rate, burst = world["rate"], 1_000_000, 100_000  # the burst that is not given: 100 ms
@@ -110,6 +111,7 @@ def test_packets_are_the_rate_and_the_burst(world, watch):
 
 # ---- quotas ----
 
+@pytest.mark.covers(hook="egress", rule="quota", family="v4", protocol="udp")
 def test_a_quota_passes_its_octets_and_not_a_packet_more(world, watch):
     container = world["quota"]
     with watch(container) as seen:
@@ -147,6 +149,7 @@ def test_audit_counts_what_a_limit_would_deny_and_lets_it_pass(world, watch):
 
 # ---- connections and queries ----
 
+@pytest.mark.covers(hook="connect", rule="rate", family="v4", protocol="tcp")
 def test_a_connection_over_its_rate_is_refused_at_connect(world, watch):
     container = world["connections"]
     with watch(container) as seen:

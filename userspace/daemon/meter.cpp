@@ -104,13 +104,6 @@ Result<Meter::Reading> Meter::read_all() const {
     return reading;
 }
 
-std::string Meter::domain_of(const abi::ps_counter_key &key) const {
-    if (key.name_hash == 0)
-        return {};
-    const auto found = domains_.find({key.slot, key.name_hash});
-    return found == domains_.end() ? telemetry::other_domains : found->second;
-}
-
 telemetry::CounterRow Meter::row_of(const sync::Counted &counted) const {
     telemetry::CounterRow row;
     const auto &key = counted.key;
@@ -209,43 +202,6 @@ asio::awaitable<void> Meter::count_maps(telemetry::Snapshot &snapshot) {
     snapshot.maps.push_back({maps.ports.name(), ports, maps.ports.max_entries()});
     std::sort(snapshot.maps.begin(), snapshot.maps.end(),
               [](const auto &a, const auto &b) { return a.map < b.map; });
-}
-
-asio::awaitable<Result<std::vector<LearnedAddress>>> Meter::learned() {
-    co_return co_await on_pool(readers_, [this]() -> Result<std::vector<LearnedAddress>> {
-        const auto &maps = gate_.maps();
-        struct Entry {
-            abi::ps_address_key key;
-            abi::ps_learned value;
-        };
-        std::vector<Entry> entries;
-        auto read = maps.learned.for_each([&](const abi::ps_address_key &key, const abi::ps_learned &value) {
-            entries.push_back({key, value});
-        });
-        if (!read)
-            return read.error();
-        const auto now = monotonic_ns();
-        std::vector<LearnedAddress> all;
-        for (const auto &[key, value] : entries) {
-            LearnedAddress address;
-            address.slot = key.slot;
-            std::copy(std::begin(key.address), std::end(key.address), address.address.octets.begin());
-            address.is_private = value.is_private != 0;
-            for (const auto &name : value.names) {
-                if (name.name_hash == 0)
-                    continue;
-                const auto domain = maps.domains.lookup({name.name_hash, key.slot, 0});
-                if (!domain || !*domain) // made room for another meanwhile
-                    continue;
-                const auto *text = reinterpret_cast<const char *>((*domain)->reversed);
-                const auto length = std::min<std::size_t>((*domain)->length, sizeof(*domain)->reversed);
-                address.names.push_back({telemetry::forward_name({text, length}),
-                                         wall_of_monotonic(name.expires_ns), name.expires_ns <= now});
-            }
-            all.push_back(std::move(address));
-        }
-        return all;
-    });
 }
 
 telemetry::Event Meter::event(const abi::ps_event &record) const {
