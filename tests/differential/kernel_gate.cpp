@@ -85,19 +85,6 @@ abi::ps_address_key address_key(const Address &address) {
     return key;
 }
 
-bool is_loopback(const std::uint8_t *address, std::size_t length) {
-    static const std::uint8_t one[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
-    return length == 4 ? address[0] == 127 : std::memcmp(address, one, 16) == 0;
-}
-
-// A frame from or to a loopback address: the kernel takes it to lo.
-bool is_over_lo(const Octets &frame) {
-    const auto *ip = frame.data() + 14; // after the link header
-    if (frame.size() >= 14 + 20 && ip[0] >> 4 == 4)
-        return is_loopback(ip + 12, 4) || is_loopback(ip + 16, 4);
-    return frame.size() >= 14 + 40 && (is_loopback(ip + 8, 16) || is_loopback(ip + 24, 16));
-}
-
 } // namespace
 
 std::uint32_t own_netns() {
