@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/differential/packet.h"
 
+#include <cstring>
 #include <sstream>
 
 namespace penstock::differential {
