@@ -41,8 +41,8 @@ ALLOWED = [
     {"kind": "echo", "key": "echo", "address": "198.51.100.40", "port": 9000, "octets": 700, "every": 5},
     {"kind": "echo", "key": "echo", "address": "2001:db8:80::28", "port": 9000, "octets": 1, "every": 11},
     # From the second datagram on a flow is known by what its socket remembers.
-    {"kind": "talk", "key": "echo", "address": "198.51.100.40", "port": 9000, "octets": 333, "count": 20, "every": 50},
-    {"kind": "talk", "key": "echo", "address": "2001:db8:80::28", "port": 9000, "octets": 333, "count": 20, "every": 50, "at": 25},
+    {"kind": "talk", "key": "echo", "address": "198.51.100.40", "port": 9000, "octets": 333, "count": 20, "every": 150},
+    {"kind": "talk", "key": "echo", "address": "2001:db8:80::28", "port": 9000, "octets": 333, "count": 20, "every": 150, "at": 75},
 ]
 REFUSED = [
     {"kind": "ask_denied", "key": "name", "server": DNSMASQ, "name": "evil.test", "every": 6},
