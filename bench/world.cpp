@@ -65,6 +65,8 @@ abi::ps_address_key learned_key(std::uint32_t slot, int place) {
     key.address[14] = static_cast<std::uint8_t>(slot);
     key.address[15] = static_cast<std::uint8_t>(place);
     key.slot = slot;
+    static const auto netns = differential::own_netns();
+    key.netns = netns;
     return key;
 }
 

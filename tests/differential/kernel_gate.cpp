@@ -12,6 +12,8 @@
 #include <iterator>
 #include <sstream>
 #include <stdexcept>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <vector>
 
 namespace penstock::differential {
@@ -79,10 +81,24 @@ abi::ps_address_key address_key(const Address &address) {
     abi::ps_address_key key{};
     std::memcpy(key.address, address.octets.data(), 16);
     key.slot = KernelGate::slot;
+    key.netns = own_netns();
     return key;
 }
 
 } // namespace
+
+std::uint32_t own_netns() {
+    std::uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+    const int fd = ::socket(AF_UNIX, SOCK_DGRAM, 0);
+    const int failed =
+        fd < 0 || ::getsockopt(fd, SOL_SOCKET, 71 /* SO_NETNS_COOKIE, Linux 5.14 */, &cookie, &length);
+    const int error = errno;
+    ::close(fd);
+    if (failed)
+        fail("ask for the network namespace's cookie", error);
+    return static_cast<std::uint32_t>(cookie);
+}
 
 struct KernelGate::Parts {
     penstock_bpf *skeleton = nullptr;
@@ -111,6 +127,7 @@ KernelGate::KernelGate(std::uint64_t cgroup_id, unsigned ifindex) : parts_(std::
     gate.level_mask = 0xffffffff; // rows could stand anywhere
     gate.hash_seed = cgroup_id * 0x9e3779b97f4a7c15ULL;
     gate.learned_per_slot = gate.queries_per_slot = gate.udp_peers_per_slot = 1024;
+    gate.name_rows_per_slot = 0;
     gate.domains_per_slot = 65536; // more than a run has names: an evicted text can't be judged again
     put(skeleton->maps.gate, std::uint32_t{0}, gate);
     abi::ps_row row{};
@@ -168,7 +185,7 @@ void KernelGate::bind(PolicyId id) {
 
 bool KernelGate::run(int program, const Octets &frame) {
     __sk_buff context{};
-    context.ifindex = parts_->ifindex;
+    context.ifindex = is_over_lo(frame) ? 1 : parts_->ifindex;
     LIBBPF_OPTS(bpf_test_run_opts, options);
     options.data_in = frame.data();
     options.data_size_in = static_cast<std::uint32_t>(frame.size());
@@ -198,14 +215,18 @@ std::uint64_t KernelGate::counted(std::uint64_t rule, abi::ps_direction directio
     key.verdict = static_cast<std::uint8_t>(verdict);
     key.reason = static_cast<std::uint8_t>(reason);
     std::vector<abi::ps_counter> each(cpus);
-    std::uint32_t cell = 0;
     const auto &maps = parts_->skeleton->maps;
-    if (bpf_map_lookup_elem(bpf_map__fd(maps.counters), &key, &cell) ||
-        bpf_map_lookup_elem(bpf_map__fd(maps.cells), &cell, each.data()))
-        return 0;
     std::uint64_t sum = 0;
-    for (const auto &counter : each)
-        sum += counter.packets;
+    for (const auto name :
+         {std::uint64_t{0}, std::uint64_t{abi::PS_NAME_OTHER}}) { // no row of a name is given
+        key.name_hash = name;
+        std::uint32_t cell = 0;
+        if (bpf_map_lookup_elem(bpf_map__fd(maps.counters), &key, &cell) ||
+            bpf_map_lookup_elem(bpf_map__fd(maps.cells), &cell, each.data()))
+            continue;
+        for (const auto &counter : each)
+            sum += counter.packets;
+    }
     return sum;
 }
 

@@ -12,10 +12,14 @@
 
 namespace penstock::differential {
 
+// The calling process's network namespace, as what is learned there is keyed by it.
+std::uint32_t own_netns();
+
 // Throws std::runtime_error with what failed: a test can do nothing else.
 class KernelGate {
   public:
-    // `cgroup_id`: of the container whose packets the calling process makes. `ifindex`: of a device that is not lo.
+    // `cgroup_id`: of the container whose packets the calling process makes. `ifindex`: of a device that is not lo;
+    // what has a loopback address is on lo all the same.
     KernelGate(std::uint64_t cgroup_id, unsigned ifindex);
     ~KernelGate();
 
@@ -27,7 +31,7 @@ class KernelGate {
     bool egress(const Octets &frame); // did it pass?
     bool ingress(const Octets &frame);
 
-    // How often this was counted since the gate was made.
+    // How often this was counted since the gate was made, whatever learned name allowed it.
     std::uint64_t counted(std::uint64_t rule, abi::ps_direction, abi::ps_verdict, abi::ps_reason) const;
     std::string counters() const; // all, for a report
 

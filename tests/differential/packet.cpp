@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/differential/packet.h"
 
+#include <cstring>
 #include <sstream>
 
 namespace penstock::differential {
@@ -51,6 +52,11 @@ void put_v6(Octets &out, const policy::Address &address) {
     out.insert(out.end(), address.octets.begin(), address.octets.end());
 }
 
+bool is_loopback(const std::uint8_t *address, std::size_t length) {
+    static const std::uint8_t one[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+    return length == 4 ? address[0] == 127 : std::memcmp(address, one, 16) == 0;
+}
+
 } // namespace
 
 Octets frame(const Ends &ends, std::uint8_t protocol, const Octets &payload) {
@@ -77,6 +83,13 @@ Octets frame(const Ends &ends, std::uint8_t protocol, const Octets &payload) {
     }
     append(out, body);
     return out;
+}
+
+bool is_over_lo(const Octets &frame) {
+    const auto *ip = frame.data() + 14; // after the link header
+    if (frame.size() >= 14 + 20 && ip[0] >> 4 == 4)
+        return is_loopback(ip + 12, 4) || is_loopback(ip + 16, 4);
+    return frame.size() >= 14 + 40 && (is_loopback(ip + 8, 16) || is_loopback(ip + 24, 16));
 }
 
 Octets dns_query(std::uint16_t id, const std::string &canonical_name, std::uint16_t type) {

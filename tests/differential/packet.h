@@ -20,6 +20,7 @@ struct Ends { // `from` and `to` are of one family
 // A frame with one packet of `protocol`. TCP without payload is a SYN, with payload a data segment; protocols
 // without ports carry the payload bare.
 Octets frame(const Ends &, std::uint8_t protocol, const Octets &payload);
+bool is_over_lo(const Octets &frame); // from or to a loopback address: the kernel takes it to lo
 
 constexpr std::uint16_t type_a = 1, type_ptr = 12, type_aaaa = 28;
 

@@ -72,6 +72,17 @@ def test_a_resolver_in_a_namespace_of_its_own_teaches_nothing_here(lab, containe
     assert not container.arrived(destination=EVIL)
 
 
+def test_what_is_learned_in_a_namespace_of_its_own_is_known_in_there_alone(container, watch):
+    """Address translation between two more namespaces makes an answer from the resolver that no socket sent: it does teach, in there."""
+    with watch(container) as seen:
+        got = in_own_namespaces(container, "nat")
+        assert (got["error"], got["from"], got["addresses"]) == (None, [DNSMASQ, 53], [EVIL]), got
+        assert got["in there"] not in (None, "EPERM"), got
+    seen.counted(direction="ingress", verdict="none", reason="learned-new")
+    refused(container, watch, op="connect", address=EVIL, port=80)
+    assert not container.arrived(destination=EVIL)
+
+
 def test_what_is_learned_here_is_known_here(lab, container, watch):
     """The twin: the true resolver's answer."""
     with watch(container) as seen:
@@ -86,7 +97,7 @@ def test_a_peer_made_in_a_namespace_of_its_own_may_not_be_answered_here(containe
     refused(container, watch, op="exchange", server=EVIL, port=9000, local_port=5000, message="55")
     with watch(container) as seen:
         got = in_own_namespaces(container, "peer")
-        assert got == {"error": None, "from": [EVIL, 9000]}, got
+        assert (got["error"], got["from"]) == (None, [EVIL, 9000]), got
     assert seen.grown(direction="ingress", verdict="allow", reason="inbound") >= 1, "in there it did arrive"
     mark = secrets.token_hex(16)
     refused(container, watch, op="exchange", server=EVIL, port=9000, local_port=5000, message=mark)

@@ -2,7 +2,7 @@
 """Real clients under options of resolv.conf, with two servers, over TCP, and with answers too large for a datagram.
 
 Some tests hold what does not work yet, as docs/clients.md says: a denied name over TCP makes its client wait, an answer over TCP in
-several segments teaches nothing, nor does a truncated one, which musl 1.2.3 takes for whole.
+several segments teaches no more than the truncated one before it, which musl 1.2.3 takes for whole.
 """
 from concurrent.futures import ThreadPoolExecutor
 from subprocess import TimeoutExpired

@@ -39,8 +39,8 @@ class Held:
             sock.bind((address, port))
         return {"error": None}
 
-    def held_option(self, key: str, level: int, name: int, value: int = 1) -> dict:
-        self.sockets[key].setsockopt(level, name, value)
+    def held_option(self, key: str, level: int, name: int, value: int | str = 1) -> dict:
+        self.sockets[key].setsockopt(level, name, bytes.fromhex(value) if isinstance(value, str) else value)
         return {"error": None}
 
     def held_connect(self, key: str, address: str, port: int) -> dict:

@@ -87,8 +87,8 @@ struct Counted {
 Counted counted(const kernel::Gate &gate, std::uint32_t slot) {
     Counted sum;
     REQUIRE(gate.maps().counters.for_each([&](const abi::ps_counter_key &key, const abi::ps_counter &count) {
-        if (key.slot != slot || key.verdict == abi::PS_NONE)
-            return;
+        if (key.slot != slot || key.verdict == abi::PS_NONE || key.verdict == abi::PS_UNTOLD)
+            return; // no packets: what was noticed, and denials that no event tells of
         const bool egress = key.direction == abi::PS_EGRESS;
         if (egress && key.reason == abi::PS_R_CIDR)
             sum.egress_allowed += count.packets, sum.octets += count.bytes;

@@ -4,6 +4,7 @@
  * as they are counted, on every kernel of the matrix. The details of verdicts are tested natively (tests/).
  */
 #include "vm-tests/guest/smoke.h"
+#include "vm-tests/guest/flows.h"
 #include "vm-tests/guest/resolver.h"
 #include "vm-tests/guest/world.h"
 
@@ -255,6 +256,7 @@ void smoke(struct bpf_object *object) {
     test_families(&world);
     test_names(&world);
     test_policy_change(&world);
+    test_open_flows(&world);
     test_birth(&world);
     test_strict_root(&world);
 }

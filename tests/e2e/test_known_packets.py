@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two readers of packets: that of open flows (bpf/lib/known.h), which knows plain headers only, and that of all others (bpf/lib/packet.h).
+Whatever a socket sends, the verdict, the reason, the packets and the octets are the same on an open flow as on a new one.
+
+Red when known.h takes a packet whose headers it does not understand, or measures one otherwise.
+"""
+import secrets
+import socket
+
+import pytest
+
+from load import grown
+from observe import until
+from outside import AT_ONCE_US
+
+POLICY = """apiVersion: penstock/v1
+kind: EgressPolicy
+metadata: {{name: known}}
+spec:
+  select: [{{cgroup: {path}}}]
+  dns: {{resolvers: [203.0.113.53], search: []}}
+  allow: [{{name: open, cidrs: [198.51.100.0/25, "2001:db8:80::a:0/112"], ports: [tcp/80, udp/9000]}}]
+"""
+V4, V6, UDP, TCP = int(socket.AF_INET), int(socket.AF_INET6), int(socket.SOCK_DGRAM), int(socket.SOCK_STREAM)
+WHERE = {V4: "198.51.100.9", V6: "2001:db8:80::a:9"}
+ELSEWHERE = socket.inet_pton(socket.AF_INET6, "2001:db8:80::d:9").hex()
+PADDING, ROUTING = "0000010400000000", "0002040000000000" + ELSEWHERE
+NO_OPS, SOURCE_ROUTE = "01010101", "830704" + socket.inet_aton("198.51.100.200").hex() + "00"
+# (family, options of the socket, octets, reason of the denial, packets; None: as many as the MTU makes of it)
+CASES = {
+    "plain v4": (V4, [], 100, None, 1), "plain v6": (V6, [], 100, None, 1), "empty v4": (V4, [], 0, None, 1), "empty v6": (V6, [], 0, None, 1),
+    "tos": (V4, [(0, 1, 0x10)], 100, None, 1), "ttl": (V4, [(0, 2, 3)], 100, None, 1), "no checksum": (V4, [(1, 11, 1)], 100, None, 1),
+    "traffic class": (V6, [(41, 67, 0x10)], 100, None, 1), "hop limit": (V6, [(41, 16, 3)], 100, None, 1),
+    "gso v4": (V4, [(17, 103, 100)], 950, None, 10), "gso v6": (V6, [(17, 103, 100)], 950, None, 10),
+    "large v4": (V4, [], 8000, None, None), "large v6": (V6, [], 8000, None, None),
+    "options": (V4, [(0, 4, NO_OPS)], 100, "ip-options", 1), "source route": (V4, [(0, 4, SOURCE_ROUTE)], 100, "ip-options", 1),
+    "hop-by-hop": (V6, [(41, 54, PADDING)], 100, None, 1), "destination options": (V6, [(41, 59, PADDING)], 100, None, 1),
+    "routing header": (V6, [(41, 57, ROUTING)], 100, "extension-header", 1),
+}
+
+
+@pytest.fixture(scope="module")
+def container(lab):
+    made = lab.container("known")
+    lab.daemon.start({"known.yaml": POLICY.format(path=made.path)})
+    made.watch_cable()
+    return made
+
+
+def rows(lab, container) -> list[dict]:
+    found = lab.daemon.get(f"/v1/counters?container={container.path}")["counters"]
+    return [row for row in found if row["direction"] == "egress" and row["verdict"] in ("allow", "deny")]
+
+
+def outcome(lab, container, family: int, options: list, payload: str, known: bool) -> tuple:
+    assert container.probe("hold", key="flow", family=family, type=UDP)["error"] is None
+    assert container.probe("held_connect", key="flow", address=WHERE[family], port=9000)["error"] is None
+    for _ in range(3 if known else 0):
+        assert container.probe("held_send", key="flow", payload="55")["error"] is None
+    for level, name, value in options:
+        assert container.probe("held_option", key="flow", level=level, name=name, value=value)["error"] is None
+    before = rows(lab, container)
+    got = container.probe("held_send", key="flow", payload=payload)
+    assert got["us"] < AT_ONCE_US, got
+    counts = grown(before, rows(lab, container))
+    container.probe("held_close", key="flow")
+    return got["error"], counts
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_datagram_of_an_open_flow_is_judged_and_measured_as_one_of_a_new_flow(lab, container, case):
+    family, options, octets, reason, packets = CASES[case]
+    payload = (secrets.token_bytes(16) + bytes(octets))[:octets].hex()
+    new = outcome(lab, container, family, options, payload, False)
+    (key, counts), = new[1].items()
+    if reason:
+        assert (new[0], key) == ("EPERM", ("", "egress", "deny", reason)), new
+    else:
+        assert (new[0], key) == (None, ("open", "egress", "allow", "cidr")), new
+    assert packets is None or counts[0] == packets, new
+    assert outcome(lab, container, family, options, payload, True) == new
+    if octets and packets:
+        until(lambda: len(container.arrived(contains=payload[:32])) == (0 if reason else 2), 5, "seen outside as often as allowed")
+
+
+@pytest.mark.parametrize("route", [NO_OPS, SOURCE_ROUTE], ids=["no-ops", "source-route"])
+def test_a_segment_with_options_does_not_leave_on_an_open_connection(container, watch, route):
+    assert container.probe("hold", key="stream", family=V4, type=TCP)["error"] is None
+    assert container.probe("held_connect", key="stream", address=WHERE[V4], port=80)["error"] is None
+    assert container.probe("held_send", key="stream", payload=b"GET / HTTP/1.1\r\nHost: -\r\n\r\n".hex())["error"] is None
+    assert b"200" in bytes.fromhex(container.probe("held_receive", key="stream")["hex"])
+    assert container.probe("held_option", key="stream", level=0, name=4, value=route)["error"] is None
+    mark = secrets.token_hex(16)
+    with watch(container) as seen:
+        assert container.probe("held_send", key="stream", payload=mark)["error"] is None, "TCP takes it"
+        until(lambda: seen.grown(direction="egress", verdict="deny", reason="ip-options") >= 1, 5, "denied")
+    assert seen.grown(direction="egress", verdict="allow") == 0
+    assert not container.arrived(contains=mark)
