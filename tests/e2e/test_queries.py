@@ -87,11 +87,11 @@ def container(lab):
     return made
 
 
-def denied(container, watch, reason: str, **exchange) -> None:
+def denied(container, watch, reason: str, packets: int = 1, **exchange) -> None:
     with watch(container) as seen:
         got = container.probe("exchange", **exchange)
     assert got["error"] == "EPERM", got
-    seen.counted(direction="egress", verdict="deny", reason=reason)
+    seen.counted(packets, direction="egress", verdict="deny", reason=reason)
     assert seen.grown(direction="egress", verdict="allow") == 0
     seen.reported(kind="denied", verdict="deny", reason=reason)
     refused_at_once(container, "EPERM", "exchange", **exchange)
@@ -157,7 +157,7 @@ def test_several_queries_in_one_gso_buffer_are_denied(container, watch):
     first = message()
     second = dns.query(100, "evil.test")
     second += b"\0" * (len(first) - len(second))
-    denied(container, watch, "dns-gso", server=ODD, message=(first + second[:len(first)]).hex(),
+    denied(container, watch, "dns-gso", packets=2, server=ODD, message=(first + second[:len(first)]).hex(),
            options=[(SOL_UDP, UDP_SEGMENT, len(first))])
 
 
