@@ -34,12 +34,12 @@ RULES = {
     "port-range": "CIDR NO_RULE", "any-port": "CIDR",
     "dns-query": "DNS_QUERY NAME_NOT_ALLOWED NAME_DENIED", "reverse-query": "REVERSE_QUERY REVERSE_NOT_ALLOWED",
     "resolver": "DNS_SESSION RESOLVER", "dns-answer": "DNS_ANSWER",
-    "dns-form": "DNS_GSO DNS_SHORT DNS_RESPONSE DNS_OPCODE DNS_QDCOUNT DNS_COUNTS DNS_LABEL DNS_NAME_LONG DNS_TRAILING DNS_FRAMING DNS_CLASS "
-    "DNS_SHARED",
+    "dns-form": "DNS_GSO DNS_SHORT DNS_RESPONSE DNS_OPCODE DNS_QDCOUNT DNS_COUNTS DNS_LABEL DNS_NAME_LONG DNS_TRAILING DNS_FRAMING DNS_CLASS"
+                " DNS_SHARED",
     "loopback": "LOOPBACK LOOPBACK_DENIED", "inbound": "INBOUND INBOUND_DENIED", "reply": "REPLY REPLY_DENIED",
     "protocol": "PROTOCOL", "hidden": "FRAGMENT IP_OPTIONS EXTENSION_HEADER", "source": "SOURCE_PORT SOURCE_ADDRESS",
-    "rate": "EGRESS_RATE INGRESS_RATE PACKET_RATE CONNECTION_RATE QUERY_RATE", "quota": "QUOTA",
     "raw-socket": "RAW_SOCKET", "socket-family": "SOCKET_FAMILY", "birth": "BIRTH OPEN", "row": "",
+    "rate": "EGRESS_RATE INGRESS_RATE PACKET_RATE", "quota": "QUOTA", "connections": "CONNECTION_RATE", "queries": "QUERY_RATE",
 }
 
 # What arrives over loopback is allowed whatever `inbound` is, and counted as allowed by it.
@@ -49,9 +49,8 @@ INGRESS_RULES = RULES | {"loopback": "INBOUND"}
 UNREACHED = {
     "TRUNCATED": "the kernel sends no such packet but for raw sockets: bpf_host/packet_test", "NOT_IP": "as TRUNCATED",
     "UNBOUND": "a row without a policy, only between two writes of the daemon: live/rows_test",
-    "SCRATCH": "programs nested deeper than PS_SCRATCH_SLOTS", "BUDGET_STORE": "more budgets than PS_BUDGETS",
-    "QUERY_STORE": "the kernel out of memory", "BUDGET_STORE": "as QUERY_STORE",
-    **dict.fromkeys(("EGRESS_RATE", "INGRESS_RATE", "PACKET_RATE", "CONNECTION_RATE", "QUERY_RATE", "QUOTA"), "limits: issue 4, no cases yet"),
+    "SCRATCH": "programs nested deeper than PS_SCRATCH_SLOTS", "QUERY_STORE": "the kernel out of memory",
+    "BUDGET_STORE": "65,536 budgets taken, or the kernel out of memory",
 }
 
 BY_ADDRESS = {"default-deny", "allow-cidr", "deny-cidr", "allow-domain", "deny-domain"}
@@ -61,9 +60,9 @@ MATRIX = {
     "egress": [(BY_ADDRESS | BY_PORT, "tcp udp", EVERY), (BY_ADDRESS | {"loopback"}, "icmp", PLAIN),
                ({"dns-query", "reverse-query", "resolver", "dns-form", "loopback", "reply"}, "tcp udp", EVERY),
                ({"hidden"}, "tcp udp", PLAIN), ({"source"}, "udp", EVERY), ({"source"}, "tcp", PLAIN),
-               ({"protocol", "raw-socket"}, "other", PLAIN), ({"rate", "quota"}, "udp", "v4")],
+               ({"protocol", "raw-socket"}, "other", PLAIN), ({"rate", "quota", "queries"}, "udp", "v4"), ({"quota"}, "udp", "v6")],
     "ingress": [({"inbound", "dns-answer"}, "tcp udp", EVERY), ({"loopback"}, "tcp udp", PLAIN)],
-    "connect": [(BY_ADDRESS | BY_PORT | {"resolver", "loopback"}, "tcp", EVERY), ({"rate"}, "tcp", "v4")],
+    "connect": [({"connections", "quota"}, "tcp", "v4"), (BY_ADDRESS | BY_PORT | {"resolver", "loopback"}, "tcp", EVERY)],
     "sendmsg": [(BY_ADDRESS | BY_PORT | {"resolver", "loopback", "reply"}, "udp", EVERY)],
     "sock-create": [({"raw-socket"}, "other", PLAIN)],
     "setsockopt": [({"source"}, "tcp udp", PLAIN)],

@@ -14,7 +14,8 @@ spec:
   select: [{{cgroup: {path}}}]
 """
 ONE, TWO, PORT = "198.51.100.41", "198.51.100.42", 9001  # nothing listens there: no answers to be counted
-ANY = "cidrs: [198.51.100.0/24], ports: [tcp/80, udp/9000-9001]"
+ONE6 = "2001:db8:80::41"
+ANY = "cidrs: [198.51.100.0/24, '2001:db8:80::/64'], ports: [tcp/80, udp/9000-9001]"
 TWO_RULES = f"""  allow:
     - {{name: one, cidrs: [{ONE}], ports: [udp/{PORT}], limits: {{limits}}}}
     - {{name: two, cidrs: [{TWO}], ports: [udp/{PORT}]}}
@@ -24,8 +25,11 @@ PACKET = 1028  # IP octets
 SPECS = {
     "rate": f"  allow: [{{name: out, {ANY}}}]\n  limits: {{egress: 1MB/s}}\n",
     "packets": f"  allow: [{{name: out, {ANY}}}]\n  limits: {{packets: 500/s burst 100}}\n",
+    "ingress": f"  allow: [{{name: out, {ANY}}}]\n  limits: {{ingress: 1B/s}}\n",  # a burst of 64KiB
     "quota": f"  allow: [{{name: out, {ANY}, limits: {{quota: 100000B/24h egress}}}}]\n",
     "both-ways": f"  allow: [{{name: out, {ANY}}}]\n  limits: {{quota: 100000B/24h}}\n",
+    "rule-both-ways": f"  allow: [{{name: out, {ANY}, limits: {{quota: 100000B/24h}}}}]\n",
+    "v6": f"  allow: [{{name: out, {ANY}, limits: {{quota: 10280B/24h egress}}}}]\n",
     "connections": f"  allow: [{{name: out, {ANY}}}]\n  limits: {{connections: 4/h burst 3}}\n",
     "queries": f"  dns: {{resolvers: [{DNSMASQ}], search: [], queries: 4/h burst 3}}\n  allow: [{{domains: [good.test]}}]\n",
     "rule-queries": f"  dns: {{resolvers: [{DNSMASQ}], search: []}}\n"
@@ -109,9 +113,21 @@ def test_packets_are_the_rate_and_the_burst(world, watch):
     seen.counted(sent - packets, direction="egress", verdict="deny", reason="packet-rate")
 
 
+@pytest.mark.covers(hook="ingress", rule="rate", family="v4", protocol="udp")
+def test_ingress_octets_are_the_burst_and_no_more(world, watch):
+    container = world["ingress"]
+    with watch(container) as seen:
+        outcomes = container.probe("echoes", address=ONE, port=9000, octets=PACKET, count=70)["outcomes"]
+        assert outcomes == [None] * 63 + ["unanswered"] * 7, outcomes
+        seen.counted(7, direction="ingress", verdict="deny", reason="ingress-rate")
+        seen.counted(63, direction="ingress", verdict="allow", reason="inbound")
+    assert left(container, destination=ONE, port=9000)[0] == 70
+
+
 # ---- quotas ----
 
 @pytest.mark.covers(hook="egress", rule="quota", family="v4", protocol="udp")
+@pytest.mark.covers(hook="connect", rule="quota", family="v4", protocol="tcp")
 def test_a_quota_passes_its_octets_and_not_a_packet_more(world, watch):
     container = world["quota"]
     with watch(container) as seen:
@@ -128,11 +144,25 @@ def test_a_quota_passes_its_octets_and_not_a_packet_more(world, watch):
     assert got["error"] == "EPERM" and got["us"] < 100_000, f"at once, not by a timeout: {got}"
 
 
-def test_a_quota_of_both_directions_counts_answers(lab, world):
-    """The web server's echo: half of it is what we sent."""
-    container = world["both-ways"]
-    answered = [container.probe("udp", address=ONE, port=9000, octets=1000, timeout=0.3)["answered"] for _ in range(60)]
-    assert answered[:48] == [True] * 48 and not any(answered[49:]), answered
+@pytest.mark.covers(hook="egress", rule="quota", family="v6", protocol="udp")
+def test_a_quota_over_ipv6(world, watch):
+    container = world["v6"]
+    with watch(container) as seen:
+        assert spend(container, 12, address=ONE6) == {"sent": 10, "EPERM": 2}
+        seen.counted(2, direction="egress", verdict="deny", reason="quota")
+    assert left(container, destination=ONE6, port=PORT) == (10, 10 * PACKET)
+
+
+@pytest.mark.parametrize("name", ["both-ways", "rule-both-ways"])
+@pytest.mark.covers(hook="ingress", rule="quota", family="v4", protocol="udp")
+def test_a_quota_of_both_directions_counts_answers(lab, world, watch, name):
+    """The web server's echo: half of it is what we sent. The last question passes, its answer does not."""
+    container = world[name]
+    with watch(container) as seen:
+        outcomes = container.probe("echoes", address=ONE, port=9000, octets=PACKET, count=60)["outcomes"]
+        assert outcomes == [None] * 48 + ["unanswered"] + ["EPERM"] * 11, outcomes
+        seen.counted(1, direction="ingress", verdict="deny", reason="quota")
+        seen.counted(11, direction="egress", verdict="deny", reason="quota")
     out = octets_of(lab, container, direction="egress", verdict="allow", reason="cidr")
     came = octets_of(lab, container, direction="ingress", verdict="allow", reason="inbound")
     assert out == left(container, destination=ONE, port=9000)[1]
@@ -149,7 +179,7 @@ def test_audit_counts_what_a_limit_would_deny_and_lets_it_pass(world, watch):
 
 # ---- connections and queries ----
 
-@pytest.mark.covers(hook="connect", rule="rate", family="v4", protocol="tcp")
+@pytest.mark.covers(hook="connect", rule="connections", family="v4", protocol="tcp")
 def test_a_connection_over_its_rate_is_refused_at_connect(world, watch):
     container = world["connections"]
     with watch(container) as seen:
@@ -161,6 +191,7 @@ def test_a_connection_over_its_rate_is_refused_at_connect(world, watch):
     assert left(container, destination=ONE, port=80)[0] > 0
 
 
+@pytest.mark.covers(hook="egress", rule="queries", family="v4", protocol="udp")
 @pytest.mark.parametrize("name", ["queries", "rule-queries"])
 def test_a_query_over_its_rate_is_refused_at_send(world, watch, name):
     container = world[name]

@@ -32,6 +32,25 @@ def datagrams(address: str, port: int, octets: int, count: int = 0, seconds: flo
         return {"error": None, "outcomes": outcomes, "seconds": time.monotonic() - begun}
 
 
+def echoes(address: str, port: int, octets: int, count: int, timeout: float = 0.5) -> dict:
+    """The same to an echo server, each answer waited for; `outcomes`: the send's error, "unanswered" or None."""
+    payload, outcomes = bytes(octets - (48 if ":" in address else 28)), []
+    with socket.socket(family_of(address), socket.SOCK_DGRAM) as sock:
+        sock.settimeout(timeout)
+        for _ in range(count):
+            try:
+                sock.sendto(payload, (address, port))
+            except OSError as error:
+                outcomes.append(name_of(error))
+                continue
+            try:
+                sock.recvfrom(65535)
+                outcomes.append(None)
+            except OSError:
+                outcomes.append("unanswered")
+    return {"error": None, "outcomes": outcomes}
+
+
 def connections(address: str, port: int, count: int, timeout: float = 3) -> dict:
     """One after the other; each is closed at once."""
     outcomes, slowest = [], 0.0
@@ -67,4 +86,4 @@ def questions(server: str, name: str, count: int) -> dict:
     return {"error": None, "outcomes": outcomes}
 
 
-OPERATIONS = {f.__name__: f for f in (datagrams, connections, questions)}
+OPERATIONS = {f.__name__: f for f in (datagrams, echoes, connections, questions)}

@@ -133,7 +133,7 @@ TEST_CASE("faults of limits stand at their place") {
           "5:20 spec.limits.egress: the burst is smaller than one packet (1500B)\n");
     CHECK(faults_of("  limits: {ingress: 0MiB/s, connections: -1/s}") ==
           "5:21 spec.limits.ingress: the amount is zero; expected a whole number above zero\n"
-          "5:41 spec.limits.connections: the amount is negative; expected a whole number above zero\n");
+          "5:42 spec.limits.connections: the amount is negative; expected a whole number above zero\n");
     CHECK(faults_of("  limits:\n    packets: 1/365d") ==
           "6:14 spec.limits.packets: so slow that its burst of 64 takes more than a year to come back\n");
     CHECK(faults_of("  limits:\n    quota: 256TiB/d") ==
