@@ -59,10 +59,8 @@ static __always_inline void egress__count_fragments(struct __sk_buff *skb, struc
 }
 
 static __always_inline int egress__judge(struct __sk_buff *skb) {
-    struct flow f = {.direction = PS_EGRESS,
-                     .hook = PS_HOOK_EGRESS,
-                     .over_lo = skb->ifindex == PS_IFINDEX_LO,
-                     .netns = kernel__netns(skb)};
+    struct flow f = {
+        .direction = PS_EGRESS, .hook = PS_HOOK_EGRESS, .over_lo = skb->ifindex == PS_IFINDEX_LO};
     struct decision d = {.scratch = PS_SCRATCH_NONE};
     struct identity me = {};
     int raw = egress__is_raw(skb, &me);
@@ -70,6 +68,7 @@ static __always_inline int egress__judge(struct __sk_buff *skb) {
 
     if (!me.policy && !identity__of_packet(&me, skb))
         return EGRESS_PASS; /* not ours */
+    f.netns = kernel__netns(skb);
     reason = packet__read(skb, &f);
     if (raw)
         reason = PS_R_RAW_SOCKET;

@@ -84,16 +84,15 @@ static __always_inline void ingress__unreadable(struct decision *d, const struct
 
 SEC("cgroup_skb/ingress")
 int ps_ingress(struct __sk_buff *skb) {
-    struct flow f = {.direction = PS_INGRESS,
-                     .hook = PS_HOOK_INGRESS,
-                     .over_lo = skb->ifindex == PS_IFINDEX_LO,
-                     .netns = kernel__netns(skb)};
+    struct flow f = {
+        .direction = PS_INGRESS, .hook = PS_HOOK_INGRESS, .over_lo = skb->ifindex == PS_IFINDEX_LO};
     struct decision d = {.scratch = PS_SCRATCH_NONE};
     struct identity me = {};
     __u8 reason;
 
     if (known__ingress(skb) || !identity__of_packet(&me, skb))
         return INGRESS_PASS; /* known, or not ours */
+    f.netns = kernel__netns(skb);
     reason = packet__read(skb, &f);
     if (verdict__begin(&d, &f, &me)) {
         if (reason)

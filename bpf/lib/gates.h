@@ -33,14 +33,14 @@ static __always_inline int gate__dns(struct decision *d, const struct flow *f, c
 }
 
 /*
- * Could the container put another question where this one stands, once it is judged? UDP's own octets are linear; TCP's
- * never are, but pages that are not the kernel's own are marked.
+ * Could the container put another question where this one stands, once it is judged? UDP's octets are the kernel's own if
+ * they are linear; TCP's never are, but pages that are not the kernel's are marked.
  */
 static __always_inline int gate__may_change(struct __sk_buff *skb, const struct flow *f) {
     __u64 linear = (__u64)skb->data_end - (__u64)skb->data;
 
-    if (f->protocol == PS_PROTO_UDP && f->payload_offset + f->payload_length > linear)
-        return 1;
+    if (f->protocol == PS_PROTO_UDP)
+        return f->payload_offset + f->payload_length > linear;
     return kernel__shares_pages(skb);
 }
 
