@@ -61,7 +61,7 @@ MATRIX = {
                ({"dns-query", "reverse-query", "resolver", "dns-form", "loopback", "reply"}, "tcp udp", EVERY),
                ({"hidden"}, "tcp udp", PLAIN), ({"source"}, "udp", EVERY), ({"source"}, "tcp", PLAIN),
                ({"protocol", "raw-socket"}, "other", PLAIN), ({"rate", "quota", "queries"}, "udp", "v4"), ({"quota"}, "udp", "v6")],
-    "ingress": [({"inbound", "dns-answer"}, "tcp udp", EVERY), ({"loopback"}, "tcp udp", PLAIN)],
+    "ingress": [({"inbound", "dns-answer"}, "tcp udp", EVERY), ({"loopback"}, "tcp udp", PLAIN), ({"rate", "quota"}, "udp", "v4")],
     "connect": [({"connections", "quota"}, "tcp", "v4"), (BY_ADDRESS | BY_PORT | {"resolver", "loopback"}, "tcp", EVERY)],
     "sendmsg": [(BY_ADDRESS | BY_PORT | {"resolver", "loopback", "reply"}, "udp", EVERY)],
     "sock-create": [({"raw-socket"}, "other", PLAIN)],
