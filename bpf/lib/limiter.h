@@ -71,9 +71,16 @@ static __always_inline __u64 limiter__of_rule(const struct identity *me, __u64 r
 
 /* ---- rates ---- */
 
+/* ns that the units take to come back, rounded up: never above the rate. */
+static __always_inline __u64 limiter__cost(const struct ps_rate *rate, __u64 units) {
+    __u32 shift = rate->shift & 63;
+
+    return (rate->cost * units + (1ULL << shift) - 1) >> shift;
+}
+
 /* Takes `units` from the bucket: 1, or 0 when they are not there. */
 static __always_inline int limiter__take(__u64 *full, const struct ps_rate *rate, __u64 units, __u64 now) {
-    __u64 cost = rate->cost * units >> (rate->shift & 63), seen, start;
+    __u64 cost = limiter__cost(rate, units), seen, start;
 
     for (int i = 0; i < LIMITER_TRIES; i++) {
         seen = *(volatile __u64 *)full;
@@ -88,7 +95,7 @@ static __always_inline int limiter__take(__u64 *full, const struct ps_rate *rate
 
 static __always_inline void limiter__give_back(__u64 *full, const struct ps_rate *rate, __u64 units) {
     if (rate->cost)
-        __sync_fetch_and_add(full, -(rate->cost * units >> (rate->shift & 63)));
+        __sync_fetch_and_add(full, -limiter__cost(rate, units));
 }
 
 /* ---- quota ---- */
@@ -110,9 +117,11 @@ static __always_inline __u64 limiter__window(struct ps_budget *b, const struct p
 /* Octets that may be spent in a window: the quota, and what was granted for this one alone. */
 static __always_inline __u64 limiter__allowance(const struct ps_budget *b, const struct ps_limits *l,
                                                 __u64 window) {
-    __u64 granted = *(volatile const __u64 *)&b->granted;
+    __u64 granted = *(volatile const __u64 *)&b->granted, most = PS_SPENT_OCTETS(~0ULL);
+    __u64 allowance =
+        l->quota_bytes + (PS_SPENT_WINDOW(granted) == (__u16)window ? PS_SPENT_OCTETS(granted) : 0);
 
-    return l->quota_bytes + (PS_SPENT_WINDOW(granted) == (__u16)window ? PS_SPENT_OCTETS(granted) : 0);
+    return allowance < most ? allowance : most; /* what `spent` can count to */
 }
 
 /* Per cent of which the container's user has not been told in this window, 0 if none: 80 or 100. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The only walk over L3 and L4 headers: fills a struct flow or gives the reason why it will not. Headers that
+ * The walk over L3 and L4 headers of whatever is not plainly of a flow that known.h knows: fills a struct flow or gives the reason why it will not. Headers that
  * can hide the destination or the ports (options, routing, fragments) are refused, not skipped.
  */
 #pragma once
