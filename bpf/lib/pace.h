@@ -11,7 +11,9 @@
 
 #include "lib/limiter.h"
 
-#define PACE_ONE 16
+#define PACE_ONE 256
+#define PACE_STEP 32 /* more by such a part in each window, */
+#define PACE_CALM 15 /* once so many have passed without a drop */
 #define PACE_PER_MILLE 950
 #define PACE_SOL_SOCKET 1
 #define PACE_SO_MAX_PACING_RATE 47
@@ -20,15 +22,16 @@
 /* The first connection that comes in a new window turns it. */
 static __always_inline void pace__turn(struct ps_budget *b, __u64 seen, __u64 window) {
     __u32 before = PS_SPENT_WINDOW(seen) == (__u16)(window - 1) ? (__u32)PS_SPENT_OCTETS(seen) : 0,
-          gain = b->gain;
+          gain = b->gain, most = before < 2 ? PACE_ONE + PACE_ONE / 64 : PACE_ONE * before;
 
     if (__sync_val_compare_and_swap(&b->flows, seen, PS_SPENT(window, 0)) != seen)
         return;
     b->flows_before = before;
-    if (gain < PACE_ONE || b->dropped_window + 1 >= window)
+    gain += gain / PACE_STEP;
+    if (gain > most)
+        gain = most;
+    if (gain < PACE_ONE || b->dropped_window + PACE_CALM >= window)
         gain = PACE_ONE;
-    else if (gain < PACE_ONE * (before + 1))
-        gain += gain / 8;
     b->gain = gain;
 }
 
@@ -50,9 +53,9 @@ static __always_inline __u64 pace__share(__u64 charge, struct ps_socket *m, __u6
         flows = b->flows_before;
     rate = (PACE_PER_MILLE * 1000000ULL << (l->rates[PS_RATE_EGRESS].shift & 31)) /
            l->rates[PS_RATE_EGRESS].cost;
-    if (flows < 2)
-        return rate;
-    rate = rate / flows * (b->gain < PACE_ONE ? PACE_ONE : b->gain) / PACE_ONE;
+    if (flows > 1)
+        rate /= flows;
+    rate = rate * (b->gain < PACE_ONE ? PACE_ONE : b->gain) / PACE_ONE;
     return rate ? rate : 1;
 }
 

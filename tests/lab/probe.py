@@ -19,6 +19,7 @@ from clock import Clock, name_of  # noqa: E402
 from held import Held  # noqa: E402
 from inside import Inside  # noqa: E402
 from spend import OPERATIONS as SPEND  # noqa: E402
+from streams import Streams  # noqa: E402
 from ways_out import WaysOut  # noqa: E402
 
 
@@ -227,6 +228,7 @@ def main() -> None:
     OPS.update(held.operations())
     OPS.update(WaysOut(held.sockets).operations())
     OPS.update(Inside(held.sockets).operations())
+    OPS.update(Streams().operations())
     print(json.dumps({"ready": os.getpid()}), flush=True)
     for line in sys.stdin:
         print(json.dumps(call(json.loads(line))), flush=True)

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes whatever TCP sends and throws it away, unread.
+
+usage: sink.py PORT
+"""
+import selectors
+import socket
+import sys
+
+ROOM = 1 << 20
+
+
+def main() -> None:
+    listener = socket.create_server(("::", int(sys.argv[1])), family=socket.AF_INET6, dualstack_ipv6=True, backlog=256)
+    ready = selectors.DefaultSelector()
+    ready.register(listener, selectors.EVENT_READ)
+    while True:
+        for key, _ in ready.select():
+            if key.fileobj is listener:
+                ready.register(listener.accept()[0], selectors.EVENT_READ)
+                continue
+            try:
+                left = key.fileobj.recv(ROOM, socket.MSG_TRUNC)
+            except OSError:
+                left = b""
+            if not left:
+                ready.unregister(key.fileobj)
+                key.fileobj.close()
+
+
+main()
