@@ -135,19 +135,37 @@ static __always_inline struct ps_learned_name *learn__entry(struct ps_learned *r
     return &row->names[pick & (PS_NAMES_PER_ADDRESS - 1)];
 }
 
+/* The address of the record in the scratch; 0: it is of another type. */
+static __always_inline int learn__read_address(struct scratch *s) {
+    __u32 data = s->record_data;
+
+    if (data > PS_ANSWER_MAX - 16)
+        return 0;
+    if (s->record_type == PS_DNS_A && s->record_length == 4)
+        address__from_v4(&s->address, cursor__be32(&s->message[data & PS_MESSAGE_MASK]));
+    else if (s->record_type == PS_DNS_AAAA && s->record_length == 16)
+        __builtin_memcpy(s->address.octets, &s->message[data & PS_MESSAGE_MASK], 16);
+    else
+        return 0;
+    return 1;
+}
+
 /*
- * Teaches the address that stands in the scratch to the slot of the scratch's query. Entries are changed in place:
- * an entry that is changing is expired first, so that a reader on another CPU sees it old, new or absent.
+ * Teaches the address of the record in the scratch, if it is one, to the slot of the scratch's query. Entries are changed in
+ * place: an entry that is changing is expired first, so that a reader on another CPU sees it old, new or absent. All of it is
+ * here and not in the walk, each turn of which costs the verifier.
  */
-PS_GLOBAL int learn__address(__u32 index, __u32 slot, __u32 ttl_s, __u32 cap) {
+PS_GLOBAL int learn__address(__u32 index, __u32 slot, __u32 cap) {
     struct scratch *s = scratch__at(index);
     struct ps_learned_name *n;
     struct ps_learned *row;
     __u64 now, set, expires;
     int class, fresh;
+    __u32 ttl_s;
 
-    if (!s)
+    if (!s || !learn__read_address(s))
         return 0;
+    ttl_s = s->record_ttl;
     class = address__class(&s->address);
     set = class == ADDRESS_PRIVATE ? s->query.private_set : s->query.rule_set;
     if (class == ADDRESS_NEVER || (class == ADDRESS_PRIVATE && !set))
@@ -187,21 +205,12 @@ PS_GLOBAL int learn__records(__u32 index, __u32 at, __u32 slot, __u32 cap) {
         return 0;
     count = s->answers;
     for (__u32 i = 0; i < PS_ANSWER_RECORDS; i++) {
-        __u32 data;
-
         if (i >= count)
             return 0;
         at = dns__read_record(index, at);
         if (!at)
             return s->message_length == PS_ANSWER_MAX ? PS_R_ANSWER_TRUNCATED : PS_R_ANSWER_MALFORMED;
-        data = s->record_data;
-        if (s->record_type == PS_DNS_A && s->record_length == 4 && data < PS_ANSWER_MAX - 16)
-            address__from_v4(&s->address, cursor__be32(&s->message[data & PS_MESSAGE_MASK]));
-        else if (s->record_type == PS_DNS_AAAA && s->record_length == 16 && data <= PS_ANSWER_MAX - 16)
-            __builtin_memcpy(s->address.octets, &s->message[data & PS_MESSAGE_MASK], 16);
-        else
-            continue;
-        learn__address(index, slot, s->record_ttl, cap);
+        learn__address(index, slot, cap);
     }
     return PS_R_ANSWER_TRUNCATED;
 }
