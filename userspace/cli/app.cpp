@@ -178,10 +178,11 @@ void add_policy(CLI::App &app, Choice &choice) {
 }
 
 void add_quota(CLI::App &app, Choice &choice) {
-    CLI::App *quota = add_talking(
-        app, choice, "quota", "what is spent of quotas, and when their windows turn",
-        "  penstock quota\n  penstock quota --container web -o json\n  penstock quota reset --container web\n",
-        {});
+    CLI::App *quota =
+        add_talking(app, choice, "quota", "what is spent of quotas, and when their windows turn",
+                    "  penstock quota\n  penstock quota --container web -o json\n  penstock quota reset "
+                    "--container web\n",
+                    {});
     add_container(quota, choice.quota.container, false);
     quota->require_subcommand(0, 1);
     quota->callback([quota, &choice] {
@@ -192,7 +193,8 @@ void add_quota(CLI::App &app, Choice &choice) {
     });
     const auto with_rule = [&](CLI::App *command) {
         add_container(command, choice.quota.container, true);
-        command->add_option("-r,--rule", choice.quota.rule, "a rule's quota; if not given the container's own")
+        command
+            ->add_option("-r,--rule", choice.quota.rule, "a rule's quota; if not given the container's own")
             ->option_text("POLICY/RULE")
             ->check(not_empty());
         return command;
@@ -201,10 +203,11 @@ void add_quota(CLI::App &app, Choice &choice) {
         *quota, choice, "reset", "nothing is spent any more; the window stays (root)",
         "  penstock quota reset --container web\n  penstock quota reset -c web --rule agents/llm\n",
         [&choice](const Session &session) { return reset_quota(session, choice.quota); }));
-    with_rule(add_talking(
-                  *quota, choice, "add", "more for the present window alone (root)",
-                  "  penstock quota add --container web 500MiB\n  penstock quota add -c web -r agents/llm 1GiB\n",
-                  [&choice](const Session &session) { return penstock::cli::add_quota(session, choice.quota); }))
+    with_rule(
+        add_talking(
+            *quota, choice, "add", "more for the present window alone (root)",
+            "  penstock quota add --container web 500MiB\n  penstock quota add -c web -r agents/llm 1GiB\n",
+            [&choice](const Session &session) { return penstock::cli::add_quota(session, choice.quota); }))
         ->add_option("SIZE", choice.quota.size, "500MiB, 1GB")
         ->required()
         ->check(not_empty());

@@ -63,8 +63,8 @@ int show_quotas(const Session &session, const std::string &container) {
 
 int reset_quota(const Session &session, const QuotaOptions &options) {
     return show(session, {.method = "POST",
-                          .target = target("/v1/quotas/reset", {{"container", options.container},
-                                                                {"rule", options.rule}})});
+                          .target = target("/v1/quotas/reset",
+                                           {{"container", options.container}, {"rule", options.rule}})});
 }
 
 int add_quota(const Session &session, const QuotaOptions &options) {

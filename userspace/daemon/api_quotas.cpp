@@ -86,12 +86,11 @@ void apply_spent(policy::Verdict &verdict, const QuotaState &quota, std::uint8_t
     if (!quota.is_spent)
         return;
     const bool for_answers = !(quota.directions >> abi::PS_EGRESS & 1);
-    verdict.path.push_back(
-        whose(quota) + " is spent" +
-        (quota.turns_wall_ns
-             ? " until its window turns at " + telemetry::time_text(time_of(*quota.turns_wall_ns))
-             : "") +
-        (for_answers ? ": what comes is denied" : ""));
+    verdict.path.push_back(whose(quota) + " is spent" +
+                           (quota.turns_wall_ns ? " until its window turns at " +
+                                                      telemetry::time_text(time_of(*quota.turns_wall_ns))
+                                                : "") +
+                           (for_answers ? ": what comes is denied" : ""));
     if (for_answers || verdict.verdict != abi::PS_ALLOW)
         return;
     verdict.verdict = mode == abi::PS_MODE_AUDIT ? abi::PS_WOULD_DENY : abi::PS_DENY;
@@ -142,17 +141,19 @@ ApiAnswer ApiRouter::change_quota(const ApiRequest &request) {
     if (const auto *fault = std::get_if<ApiAnswer>(&found))
         return *fault;
     const Container &container = *std::get<const Container *>(found);
-    const auto outcome = adds ? context_.quotas.add(container, *rule, *octets)
-                              : context_.quotas.reset(container, *rule);
+    const auto outcome =
+        adds ? context_.quotas.add(container, *rule, *octets) : context_.quotas.reset(container, *rule);
     if (!outcome)
         return error_answer(500, outcome.error().message);
     const std::string name = *rule != 0 ? "rule " + request.query.at("rule") : "container";
     if (*outcome == Quotas::Outcome::no_quota)
-        return error_answer(404, *rule != 0 ? "container " + container.node.path + ": " + name + " has no quota"
-                                            : "container " + container.node.path +
-                                                  " has no quota as a whole; name one of its rules");
+        return error_answer(404, *rule != 0
+                                     ? "container " + container.node.path + ": " + name + " has no quota"
+                                     : "container " + container.node.path +
+                                           " has no quota as a whole; name one of its rules");
     if (*outcome == Quotas::Outcome::not_begun)
-        return error_answer(409, "nothing is spent yet: the quota is whole, and its window begins with the first packet");
+        return error_answer(
+            409, "nothing is spent yet: the quota is whole, and its window begins with the first packet");
     const auto now = context_.quotas.find(container, *rule);
     if (!now)
         return error_answer(500, now.error().message);

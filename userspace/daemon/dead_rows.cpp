@@ -6,7 +6,8 @@
 
 namespace penstock::daemon {
 
-boost::asio::awaitable<void> clear_dead_rows(boost::asio::thread_pool &pool, kernel::Gate &gate, const Log &log) {
+boost::asio::awaitable<void> clear_dead_rows(boost::asio::thread_pool &pool, kernel::Gate &gate,
+                                             const Log &log) {
     for (;;) {
         co_await sleep_for(std::chrono::seconds(60));
         sync::StaleRows round(gate);

@@ -71,7 +71,8 @@ class Enforcer {
 
     // Called by sweep() with slots that are RELEASED and can have no more packets, before they are freed; false: not yet.
     std::function<boost::asio::awaitable<bool>(std::vector<sync::Row>)> on_released;
-    std::function<void(const std::vector<sync::Row> &)> before_freed; // the same, when they are freed right after
+    std::function<void(const std::vector<sync::Row> &)>
+        before_freed; // the same, when they are freed right after
     std::function<void(const std::vector<sync::Row> &)> on_freed;
     std::function<void(const policy::Image &)> on_image; // each image that may be bound from now on
     // A container's row is there; a row of ours is bound after this, one of the birth program's may be bound already.

@@ -148,8 +148,7 @@ void Enforcer::unplace(const container::CgroupNode &node) {
 
 void Enforcer::removed(const container::CgroupNode &node) {
     faults_.erase(node.id);
-    if (const auto known = containers_.find(node.id);
-        known != containers_.end() && !known->second.removed) {
+    if (const auto known = containers_.find(node.id); known != containers_.end() && !known->second.removed) {
         known->second.removed = std::chrono::steady_clock::now();
         if (on_removed)
             on_removed(known->second);

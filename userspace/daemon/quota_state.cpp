@@ -38,7 +38,8 @@ QuotaState quota_state(const abi::ps_limits &limits, const abi::ps_budget *budge
         state.turns_boot_ns = budget->window_start_ns + (*window + 1) * budget->window_ns;
         state.turns_wall_ns = wall_ns + static_cast<std::int64_t>(*state.turns_boot_ns - boot_ns);
     } else if (window) {
-        state.spent = PS_SPENT_OCTETS(budget->spent); // with these the next packet begins a window of the new length
+        state.spent =
+            PS_SPENT_OCTETS(budget->spent); // with these the next packet begins a window of the new length
     }
     state.is_spent = state.left() < least_packet || (refused && state.left() < full_packet);
     return state;

@@ -14,13 +14,13 @@ namespace penstock::daemon {
 struct QuotaState {
     std::string container; // cgroup path
     std::uint64_t cgroup_id = 0;
-    std::string policy, rule; // both empty: the container's own
+    std::string policy, rule;                        // both empty: the container's own
     std::uint64_t quota = 0, granted = 0, spent = 0; // octets
     std::uint64_t window_ns = 0;
-    std::uint32_t directions = 0;                // bit n: ps_direction n is charged
-    std::optional<std::uint64_t> turns_boot_ns;  // none: no window has begun
-    std::optional<std::int64_t> turns_wall_ns;   // the same by the wall clock
-    bool is_spent = false;                       // no packet of usual size fits any more
+    std::uint32_t directions = 0;               // bit n: ps_direction n is charged
+    std::optional<std::uint64_t> turns_boot_ns; // none: no window has begun
+    std::optional<std::int64_t> turns_wall_ns;  // the same by the wall clock
+    bool is_spent = false;                      // no packet of usual size fits any more
 
     std::uint64_t allowance() const { return quota + granted; }
     std::uint64_t left() const { return allowance() > spent ? allowance() - spent : 0; }

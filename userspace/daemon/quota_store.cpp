@@ -84,9 +84,9 @@ std::optional<std::uint64_t> read_age(std::string_view line, const Moment &now) 
         return std::nullopt;
     if (!now.boot.empty() && (*words)[3] == now.boot)
         return now.boot_ns > then.boot_ns ? now.boot_ns - then.boot_ns : 0;
-    return now.wall_ns > then.wall_ns ? static_cast<std::uint64_t>(now.wall_ns) -
-                                            static_cast<std::uint64_t>(then.wall_ns)
-                                      : 0;
+    return now.wall_ns > then.wall_ns
+               ? static_cast<std::uint64_t>(now.wall_ns) - static_cast<std::uint64_t>(then.wall_ns)
+               : 0;
 }
 
 bool read_quota(std::string_view line, std::uint64_t age, const Moment &now, QuotaStore::Map &quotas) {

@@ -33,8 +33,8 @@ struct QuotaKey {
 struct KeptQuota {
     std::uint64_t octets = 0, granted = 0, told = 0; // as in kernel::QuotaWindow
     std::uint64_t window_ns = 0;
-    std::uint64_t turns_ns = 0;           // CLOCK_BOOTTIME
-    std::uint32_t slot = 0, serial = 0;   // whose budget says so; 0: of no row there is
+    std::uint64_t turns_ns = 0;         // CLOCK_BOOTTIME
+    std::uint32_t slot = 0, serial = 0; // whose budget says so; 0: of no row there is
     std::uint64_t start_ns() const { return turns_ns - window_ns; } // modulo 2^64
     bool operator==(const KeptQuota &) const = default;
 };
@@ -42,7 +42,8 @@ struct KeptQuota {
 class QuotaStore {
   public:
     using Map = std::map<QuotaKey, KeptQuota>;
-    static constexpr std::size_t most = 131072; // more than the kernel has budgets: room for containers that are gone
+    static constexpr std::size_t most =
+        131072; // more than the kernel has budgets: room for containers that are gone
     static constexpr std::size_t largest = 64 * 1024 * 1024; // octets of the text
 
     Map &all() { return quotas_; }

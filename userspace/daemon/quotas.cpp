@@ -51,8 +51,7 @@ asio::awaitable<std::vector<QuotaState>> Quotas::list(std::optional<std::uint64_
             if (limits.quota_bytes == 0)
                 continue;
             const auto budget = found.find({container.row.slot, rule});
-            all.push_back(
-                state(container, rule, limits, budget == found.end() ? nullptr : &budget->second));
+            all.push_back(state(container, rule, limits, budget == found.end() ? nullptr : &budget->second));
         }
     }
     std::sort(all.begin(), all.end(), [](const auto &a, const auto &b) {

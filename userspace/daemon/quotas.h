@@ -66,13 +66,13 @@ class Quotas {
     std::string path_;
     sync::Budgets budgets_;
     QuotaStore store_;
-    Turn turn_;                                  // of save()
+    Turn turn_;                                    // of save()
     std::unordered_map<std::uint32_t, Seen> seen_; // by index; of save(), on the pool or the loop by turns
-    std::uint64_t epoch_ = 0;                    // raised when slots go to others
-    bool freeing_ = false;                       // they do just now
-    std::uint64_t loaded_ns_ = 0;                // CLOCK_MONOTONIC
-    bool changed_ = false;                       // the store, since the file was written
-    bool failing_ = false;                       // the file could not be written
+    std::uint64_t epoch_ = 0;                      // raised when slots go to others
+    bool freeing_ = false;                         // they do just now
+    std::uint64_t loaded_ns_ = 0;                  // CLOCK_MONOTONIC
+    bool changed_ = false;                         // the store, since the file was written
+    bool failing_ = false;                         // the file could not be written
 };
 
 } // namespace penstock::daemon

@@ -142,8 +142,8 @@ class GateElement {
     void add_level(std::uint32_t level); // rows stand at this level
     std::uint32_t take_serial();
     std::optional<std::uint32_t> take_budget(); // one that nobody had; none: all were given out
-    void set_caps(const abi::ps_gate &);   // *_per_slot and event_*
-    void initialise(const abi::ps_gate &); // abi_version last
+    void set_caps(const abi::ps_gate &);        // *_per_slot and event_*
+    void initialise(const abi::ps_gate &);      // abi_version last
 
   private:
     abi::ps_gate &element() const { return *static_cast<abi::ps_gate *>(memory_.data()); }
