@@ -95,7 +95,7 @@ void Enforcer::place(const container::CgroupNode &node, const container::Standin
     const std::uint32_t flags =
         standing.kind == container::Standing::Kind::strict_root ? +abi::PS_ROW_STRICT_ROOT : 0;
     // Before the first packet: a row that is bound to nothing denies.
-    const bool waits = before_binding && wanted.image && wanted.image->settings.limited != 0;
+    const bool waits = is_kept && wanted.image && wanted.image->settings.limited != 0 && is_kept(node.path);
     const auto row = rows_.make(node.id, node.level, flags, waits ? 0 : wanted.handle.binding());
     if (!row || row->slot < abi::PS_SLOT_FIRST) {
         auto &text = faults_[node.id];

@@ -50,6 +50,10 @@ Result<void> Quotas::load() {
 }
 
 void Quotas::follow(Enforcer &enforcer) {
+    enforcer.is_kept = [this](const std::string &path) {
+        const auto first = store_.first_of(path);
+        return first != store_.all().end() && first->first.container == path;
+    };
     enforcer.before_binding = [this](const std::string &path, const sync::Row &row,
                                      const policy::Image &image) { resume(path, row, image); };
     enforcer.on_removed = [this](const Container &container) { note_now(container); };

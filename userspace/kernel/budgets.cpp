@@ -56,12 +56,13 @@ bool BudgetTable::resume(std::uint32_t index, const QuotaWindow &before) {
         !std::atomic_ref<__u64>(budget->window_ns).compare_exchange_strong(none, before.length_ns))
         return false;
     store(budget->window_start_ns, before.start_ns != 0 ? before.start_ns : 1);
-    store(budget->granted, PS_SPENT(0, std::min(before.granted, most_octets)));
+    store(budget->granted, PS_SPENT(0, std::min<std::uint64_t>(before.granted, most_octets)));
     store(budget->told, PS_SPENT(0, before.told));
     std::atomic_ref<__u64> spent(budget->spent);
     __u64 seen = spent.load();
     while (!spent.compare_exchange_weak(
-        seen, PS_SPENT(0, std::min(PS_SPENT_OCTETS(seen) + before.octets, most_octets)))) {
+        seen,
+        PS_SPENT(0, std::min<std::uint64_t>(PS_SPENT_OCTETS(seen) + before.octets, most_octets)))) {
     }
     return true;
 }
