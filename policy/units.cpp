@@ -180,6 +180,14 @@ Outcome<Rate> parse_rate(std::string_view text, Quantity quantity) {
     return checked(rate, quantity);
 }
 
+Outcome<std::uint64_t> parse_size(std::string_view text) {
+    Scanner scanner(text);
+    const auto size = amount(scanner, Quantity::octets);
+    if (size && !scanner.at_end())
+        return left_over(scanner, "500MiB");
+    return size;
+}
+
 Outcome<Quota> parse_quota(std::string_view text) {
     Scanner scanner(text);
     const auto size = amount(scanner, Quantity::octets);

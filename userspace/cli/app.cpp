@@ -23,6 +23,7 @@ struct Choice {
     CheckOptions check;
     ExplainOptions explain;
     EventOptions events;
+    QuotaOptions quota;
     UnloadOptions unload;
     std::function<int(const Session &)> command;
 };
@@ -176,6 +177,42 @@ void add_policy(CLI::App &app, Choice &choice) {
     remove->add_option("NAME", choice.show.name, "an applied policy")->required()->check(not_empty());
 }
 
+void add_quota(CLI::App &app, Choice &choice) {
+    CLI::App *quota =
+        add_talking(app, choice, "quota", "what is spent of quotas, and when their windows turn",
+                    "  penstock quota\n  penstock quota --container web -o json\n  penstock quota reset "
+                    "--container web\n",
+                    {});
+    add_container(quota, choice.quota.container, false);
+    quota->require_subcommand(0, 1);
+    quota->callback([quota, &choice] {
+        if (quota->get_subcommands().empty())
+            choice.command = [&choice](const Session &session) {
+                return show_quotas(session, choice.quota.container);
+            };
+    });
+    const auto with_rule = [&](CLI::App *command) {
+        add_container(command, choice.quota.container, true);
+        command
+            ->add_option("-r,--rule", choice.quota.rule, "a rule's quota; if not given the container's own")
+            ->option_text("POLICY/RULE")
+            ->check(not_empty());
+        return command;
+    };
+    with_rule(add_talking(
+        *quota, choice, "reset", "nothing is spent any more; the window stays (root)",
+        "  penstock quota reset --container web\n  penstock quota reset -c web --rule agents/llm\n",
+        [&choice](const Session &session) { return reset_quota(session, choice.quota); }));
+    with_rule(
+        add_talking(
+            *quota, choice, "add", "more for the present window alone (root)",
+            "  penstock quota add --container web 500MiB\n  penstock quota add -c web -r agents/llm 1GiB\n",
+            [&choice](const Session &session) { return penstock::cli::add_quota(session, choice.quota); }))
+        ->add_option("SIZE", choice.quota.size, "500MiB, 1GB")
+        ->required()
+        ->check(not_empty());
+}
+
 void add_control(CLI::App &app, Choice &choice) {
     add_talking(app, choice, "reload",
                 "read the policy directory again (root); exit 1 and nothing changed if it is refused",
@@ -231,6 +268,7 @@ int run(std::vector<std::string> arguments, std::ostream &out, std::ostream &err
     add_showing(app, choice);
     add_explain(app, choice);
     add_policy(app, choice);
+    add_quota(app, choice);
     add_control(app, choice);
     std::reverse(arguments.begin(), arguments.end()); // CLI11 takes them from the back
     try {

@@ -36,6 +36,10 @@ struct PolicyShowOptions {
 struct CheckOptions {
     std::vector<std::string> files;
 };
+struct QuotaOptions {
+    std::string container, rule; // POLICY/RULE; empty: the container's own
+    std::string size;            // add: "500MiB"
+};
 struct UnloadOptions {
     std::string bpffs;     // empty: penstockd's own default
     std::string penstockd; // empty: beside this program, else in the PATH
@@ -54,6 +58,9 @@ int explain(const Session &, const ExplainOptions &);
 int show_counters(const Session &, const std::string &container);
 int show_events(const Session &, const EventOptions &);
 int show_learned(const Session &, const std::string &container);
+int show_quotas(const Session &, const std::string &container);
+int reset_quota(const Session &, const QuotaOptions &);
+int add_quota(const Session &, const QuotaOptions &);
 int reload(const Session &);
 int unload(const Output &, const UnloadOptions &);
 

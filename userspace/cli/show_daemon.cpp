@@ -94,6 +94,20 @@ std::string policies_of(const json::value &container) {
     return !policies.empty() ? policies : birth.empty() ? "-" : "- (birth: " + birth + ")";
 }
 
+// The first of its quotas that are spent, by when it turns; how many there are besides.
+std::string spent_of(const json::value &container) {
+    const auto &spent = list_at(container, "spent_quotas");
+    if (spent.empty())
+        return "";
+    const auto first = std::min_element(spent.begin(), spent.end(), [](const auto &a, const auto &b) {
+        return text_at(a, "turns") < text_at(b, "turns");
+    });
+    const std::string rule = text_at(*first, "rule"), turns = text_at(*first, "turns");
+    return "spent" + (rule.empty() ? "" : " (" + text_at(*first, "policy") + "/" + rule + ")") +
+           (turns.empty() ? "" : ", turns " + date_and_time(turns)) +
+           (spent.size() > 1 ? ", and " + std::to_string(spent.size() - 1) + " more" : "");
+}
+
 // "  title: text", in lines of the terminal's width, or 80.
 void print_sentence(std::ostream &out, std::string_view title, const std::string &text,
                     const Terminal &terminal) {
@@ -165,20 +179,25 @@ int show_containers(const Session &session) {
         print_value(session.output, *answer);
         return exit_ok;
     }
-    Table table({{"CONTAINER", Table::Align::left, true},
-                 {"POLICY", Table::Align::left, true},
-                 {"MODE"},
-                 {"STATE"},
-                 {"NAME", Table::Align::left, true},
-                 {"BORN"}});
-    for (const json::value &container : list_at(*answer, "containers")) {
+    const auto &containers = list_at(*answer, "containers");
+    std::vector<Table::Column> columns{{"CONTAINER", Table::Align::left, true},
+                                       {"POLICY", Table::Align::left, true},
+                                       {"MODE"},
+                                       {"STATE"},
+                                       {"NAME", Table::Align::left, true},
+                                       {"BORN"}};
+    if (std::any_of(containers.begin(), containers.end(), [](const auto &c) { return !spent_of(c).empty(); }))
+        columns.push_back({"QUOTA"});
+    Table table(columns);
+    for (const json::value &container : containers) {
         const std::string state = text_at(container, "state"), mode = text_at(container, "mode");
         table.row({{text_at(container, "cgroup")},
                    {policies_of(container)},
                    {mode, mode == "enforce" ? Tone::plain : Tone::warn},
                    {state, state == "running" ? Tone::plain : Tone::dim},
                    {text_at(container, "name")},
-                   {date_and_time(text_at(container, "born"))}});
+                   {date_and_time(text_at(container, "born"))},
+                   {spent_of(container), Tone::bad}});
     }
     table.print(session.output.out, session.output.terminal);
     return exit_ok;

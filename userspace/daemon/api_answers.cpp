@@ -103,6 +103,7 @@ json::object container_json(const Container &container) {
             {"policy_hash", hex_id(container.image ? container.image->settings.content_hash : 0)},
             {"strict_root", (container.row.row_flags & abi::PS_ROW_STRICT_ROOT) != 0},
             {"born", telemetry::time_text(born)},
+            {"spent_quotas", json::array()},
             {"runtime", ""},
             {"name", ""},
             {"id", ""},

@@ -8,6 +8,7 @@
 #include "userspace/daemon/enforcer.h"
 #include "userspace/daemon/meter.h"
 #include "userspace/daemon/policy_control.h"
+#include "userspace/daemon/quota_state.h"
 
 #include <boost/json.hpp>
 #include <string>
@@ -24,6 +25,12 @@ boost::json::object container_json(const Container &);
 boost::json::object policy_json(const PolicySet &, std::size_t index, const Enforcer &);
 boost::json::object policy_detail_json(const PolicySet &, std::size_t index, const Enforcer &);
 boost::json::object verdict_json(const policy::Verdict &, const Meter &);
+
+// Of the container's quotas those that are spent.
+boost::json::array spent_quotas_json(const std::vector<QuotaState> &, std::uint64_t cgroup);
+// A quota that the flow or query is charged to: if it is spent, that is said, and what was allowed is denied.
+void apply_spent(policy::Verdict &, const QuotaState &, std::uint8_t mode);
+std::vector<telemetry::QuotaRow> quota_rows(const std::vector<QuotaState> &);
 
 std::string_view container_mode(const Container &); // enforce audit open, "" if bound to nothing
 

@@ -55,6 +55,9 @@ asio::awaitable<void> trim_soon(asio::thread_pool &pool) {
 } // namespace
 
 asio::awaitable<ApiAnswer> ApiRouter::post(const ApiRequest &request) {
+    if (request.path[1] == "quotas")
+        co_return request.may_change ? change_quota(request)
+                                     : error_answer(403, "only root may change quotas");
     const bool judges = request.path.size() == 3 && request.method == "POST"; // check, diff
     if (!judges && !request.may_change)
         co_return error_answer(403, "only root may change policies");

@@ -52,7 +52,32 @@ ApiAnswer learned_answer(const std::vector<LearnedAddress> &addresses, const Own
     return json_answer({{"learned", std::move(all)}});
 }
 
+std::vector<const Container *> sorted_containers(const Enforcer &enforcer) {
+    std::vector<const Container *> all;
+    for (const auto &[id, container] : enforcer.containers())
+        all.push_back(&container);
+    std::sort(all.begin(), all.end(), [](const auto *a, const auto *b) {
+        return std::tie(a->node.path, a->node.id) < std::tie(b->node.path, b->node.id);
+    });
+    return all;
+}
+
 } // namespace
+
+asio::awaitable<ApiAnswer> ApiRouter::containers() {
+    const auto quotas = co_await context_.quotas.list();
+    std::unordered_map<std::uint64_t, json::array> spent;
+    for (const auto &quota : quotas)
+        if (quota.is_spent && !spent.contains(quota.cgroup_id))
+            spent[quota.cgroup_id] = spent_quotas_json(quotas, quota.cgroup_id);
+    json::array all;
+    for (const auto *entry : sorted_containers(context_.enforcer)) {
+        all.push_back(container_json(*entry));
+        if (const auto found = spent.find(entry->node.id); found != spent.end())
+            all.back().as_object()["spent_quotas"] = std::move(found->second);
+    }
+    co_return json_answer({{"containers", std::move(all)}});
+}
 
 asio::awaitable<ApiAnswer> ApiRouter::container(const Container &found) {
     auto object = container_json(found);
@@ -65,7 +90,9 @@ asio::awaitable<ApiAnswer> ApiRouter::container(const Container &found) {
         for (const auto &resolver : found.image->resolvers)
             resolvers.push_back(json::string(resolver.text()));
 
-    const auto shared_now = co_await snapshot(); // `found` may be gone after this
+    const auto quotas = co_await context_.quotas.list(id); // `found` may be gone after this
+    object["spent_quotas"] = spent_quotas_json(quotas, id);
+    const auto shared_now = co_await snapshot();
     const auto shared_learned = co_await all_learned();
     const auto &now = *shared_now;
     const auto &learned = *shared_learned;

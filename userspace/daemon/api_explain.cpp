@@ -176,15 +176,31 @@ asio::awaitable<ApiAnswer> ApiRouter::explain(const ApiRequest &request) {
     const auto *image = container.image.get();
     std::uint8_t verdict = abi::PS_ALLOW;
     json::value query;
+    // Questions are charged to the container's quota alone, flows to the rule's too; loopback to none.
+    const auto charge = [&](policy::Verdict &judged, std::uint64_t rule) {
+        if (const auto quota = context_.quotas.find(container, rule); quota && *quota)
+            apply_spent(judged, **quota, image->settings.mode);
+    };
+    const auto is_charged = [&](const policy::Verdict &judged) {
+        return image && image->settings.mode != abi::PS_MODE_OPEN && judged.verdict == abi::PS_ALLOW &&
+               judged.reason != abi::PS_R_LOOPBACK;
+    };
     if (!asked.ip) {
-        const auto judged = image ? policy::explain(*image, question_of(asked, *learned, slot, *image))
-                                  : birth_verdict(container);
+        auto judged = image ? policy::explain(*image, question_of(asked, *learned, slot, *image))
+                            : birth_verdict(container);
+        if (is_charged(judged))
+            charge(judged, 0);
         verdict = worse(verdict, judged.verdict);
         query = verdict_json(judged, context_.meter);
     }
     json::array flows;
     for (const auto &[flow, is_learned] : flows_of(asked, *learned, slot, image)) {
-        const auto judged = image ? policy::explain(*image, flow) : birth_verdict(container);
+        auto judged = image ? policy::explain(*image, flow) : birth_verdict(container);
+        if (is_charged(judged)) {
+            if (judged.rule != 0)
+                charge(judged, judged.rule);
+            charge(judged, 0);
+        }
         verdict = worse(verdict, judged.verdict);
         auto object = verdict_json(judged, context_.meter);
         object["remote"] = flow.remote.text();

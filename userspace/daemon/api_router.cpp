@@ -40,6 +40,9 @@ const std::vector<Endpoint> &endpoints() {
         {{"v1", "counters"}, {"GET"}, {"container"}},
         {{"v1", "events"}, {"GET"}, {"follow", "denied", "container"}},
         {{"v1", "learned"}, {"GET"}, {"container"}},
+        {{"v1", "quotas"}, {"GET"}, {"container"}},
+        {{"v1", "quotas", "reset"}, {"POST"}, {"container", "rule"}},
+        {{"v1", "quotas", "add"}, {"POST"}, {"container", "rule", "bytes"}},
         {{"v1", "explain"}, {"GET"}, {"container", "domain", "ip", "port"}},
         {{"v1", "reload"}, {"POST"}, {}},
         {{"metrics"}, {"GET"}, {}, true},
@@ -90,16 +93,6 @@ std::optional<bool> flag(const ApiRequest &request, const std::string &name) {
     return std::nullopt;
 }
 
-std::vector<const Container *> sorted_containers(const Enforcer &enforcer) {
-    std::vector<const Container *> all;
-    for (const auto &[id, container] : enforcer.containers())
-        all.push_back(&container);
-    std::sort(all.begin(), all.end(), [](const auto *a, const auto *b) {
-        return std::tie(a->node.path, a->node.id) < std::tie(b->node.path, b->node.id);
-    });
-    return all;
-}
-
 std::string kernel_release() {
     utsname name{};
     ::uname(&name);
@@ -134,6 +127,8 @@ asio::awaitable<ApiAnswer> ApiRouter::get(const ApiRequest &request) {
         co_return events(request);
     if (what == "learned")
         co_return co_await learned(request);
+    if (what == "quotas")
+        co_return co_await quotas(request);
     if (what == "explain")
         co_return co_await explain(request);
     if (what == "containers" && request.path.size() == 3) {
@@ -142,12 +137,8 @@ asio::awaitable<ApiAnswer> ApiRouter::get(const ApiRequest &request) {
             co_return *fault;
         co_return co_await container(*std::get<const Container *>(found));
     }
-    if (what == "containers") {
-        json::array all;
-        for (const auto *entry : sorted_containers(context_.enforcer))
-            all.push_back(container_json(*entry));
-        co_return json_answer({{"containers", std::move(all)}});
-    }
+    if (what == "containers")
+        co_return co_await containers();
     const auto set = context_.enforcer.policies();
     std::vector<std::size_t> order;
     for (std::size_t i = 0; set && i < set->policies.size(); ++i)
@@ -195,6 +186,7 @@ asio::awaitable<Result<telemetry::Snapshot>> ApiRouter::read_snapshot() {
             snapshot->reload_time = last->time;
         }
         snapshot->events_dropped = context_.events.dropped();
+        snapshot->quotas = quota_rows(co_await context_.quotas.list());
     }
     co_return snapshot;
 }

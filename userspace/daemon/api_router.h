@@ -6,6 +6,7 @@
 #include "userspace/daemon/api_message.h"
 #include "userspace/daemon/meter.h"
 #include "userspace/daemon/policy_control.h"
+#include "userspace/daemon/quotas.h"
 #include "userspace/daemon/shared_reading.h"
 
 #include <boost/asio/awaitable.hpp>
@@ -22,6 +23,7 @@ struct ApiContext {                    // borrowed: lives as long as the daemon
     boost::asio::thread_pool &readers; // and this reads what the kernel counts: neither holds up enforcement
     Enforcer &enforcer;
     Meter &meter;
+    Quotas &quotas;
     PolicyControl &control;
     const telemetry::EventLog &events;
     std::string gate_root, bpffs; // absolute paths
@@ -51,6 +53,9 @@ class ApiRouter {
     boost::asio::awaitable<ApiAnswer> container(const Container &);
     boost::asio::awaitable<ApiAnswer> learned(const ApiRequest &);
     boost::asio::awaitable<ApiAnswer> explain(const ApiRequest &);
+    boost::asio::awaitable<ApiAnswer> containers();
+    boost::asio::awaitable<ApiAnswer> quotas(const ApiRequest &);
+    ApiAnswer change_quota(const ApiRequest &);
     boost::asio::awaitable<Result<telemetry::Snapshot>> read_snapshot();
     boost::asio::awaitable<std::shared_ptr<const Result<telemetry::Snapshot>>> snapshot();
     boost::asio::awaitable<std::shared_ptr<const Result<std::vector<LearnedAddress>>>> all_learned();

@@ -6,13 +6,14 @@
 #include "userspace/daemon/api_router.h"
 #include "userspace/daemon/api_server.h"
 #include "userspace/daemon/cgroup_paths.h"
+#include "userspace/daemon/dead_rows.h"
 #include "userspace/daemon/files.h"
 #include "userspace/daemon/lock.h"
 #include "userspace/daemon/notify.h"
 #include "userspace/daemon/pins_watch.h"
 #include "userspace/daemon/pools.h"
+#include "userspace/daemon/quotas.h"
 #include "userspace/kernel/pin_lock.h"
-#include "userspace/sync/stale.h"
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
@@ -33,7 +34,6 @@ constexpr std::size_t events_at_once = 1024; // then other work has its turn
 constexpr auto tick = std::chrono::seconds(1);
 constexpr int rescan_ticks = 5;
 constexpr int pins_ticks = 2;
-constexpr auto hygiene_interval = std::chrono::seconds(60);
 constexpr auto shutdown_patience = std::chrono::seconds(10);
 constexpr auto check_patience = std::chrono::seconds(2);
 
@@ -55,15 +55,23 @@ class Daemon {
         if (auto loaded = meter_->load_totals(); !loaded)
             return loaded;
         enforcer_->on_image = [this](const policy::Image &image) { meter_->add_names(image); };
+        quotas_ = std::make_unique<Quotas>(io_, pools_.storing, pools_.readers, gate_, *enforcer_, *meter_,
+                                           config_.state_dir, log_);
+        if (auto loaded = quotas_->load(); !loaded)
+            return loaded;
+        quotas_->follow(*enforcer_);
         enforcer_->on_released = [this](std::vector<sync::Row> rows) {
             return meter_->fold(std::move(rows));
         };
-        enforcer_->on_freed = [this](const std::vector<sync::Row> &rows) { meter_->freed(rows); };
+        enforcer_->on_freed = [this](const std::vector<sync::Row> &rows) {
+            meter_->freed(rows);
+            quotas_->freed();
+        };
         control_ = std::make_unique<PolicyControl>(io_, pool_, *enforcer_, std::move(store),
                                                    config_.resolv_conf, log_);
         context_ = std::unique_ptr<ApiContext>(
-            new ApiContext{pool_, pools_.checks, pools_.readers, *enforcer_, *meter_, *control_, events_,
-                           paths_.gate_directory, config_.bpffs, gate_.root_id(),
+            new ApiContext{pool_, pools_.checks, pools_.readers, *enforcer_, *meter_, *quotas_, *control_,
+                           events_, paths_.gate_directory, config_.bpffs, gate_.root_id(),
                            std::chrono::system_clock::now(), absent_strict_roots(paths_), "", false});
         for (const auto &sentence : context_->absent_roots)
             log_.warning(sentence);
@@ -80,7 +88,8 @@ class Daemon {
         asio::co_spawn(io_, watch_tree(), asio::detached);
         asio::co_spawn(io_, watch_events(), asio::detached);
         asio::co_spawn(io_, every_second(), asio::detached);
-        asio::co_spawn(io_, every_minute(), asio::detached);
+        asio::co_spawn(io_, quotas_->save_each_second(), asio::detached);
+        asio::co_spawn(io_, clear_dead_rows(pool_, gate_, log_), asio::detached);
         if (const auto interval = watchdog_interval())
             asio::co_spawn(io_, feed_watchdog(*interval), asio::detached);
         return {};
@@ -109,6 +118,7 @@ class Daemon {
         server_->stop();
         asio::co_spawn(io_, give_up(), asio::detached);
         co_await control_->idle(); // a change under way is finished first
+        co_await quotas_->save();
         io_.stop();
     }
 
@@ -195,23 +205,6 @@ class Daemon {
         }
     }
 
-    // Not needed for correctness, as each container's caps hold without it: it keeps dead rows out of the shared maps. In
-    // slices, so that a change of policy, which needs the pool too, does not wait.
-    asio::awaitable<void> every_minute() {
-        for (;;) {
-            co_await sleep_for(hygiene_interval);
-            sync::StaleRows round(gate_);
-            auto slice = [&round] { return round.sweep_slice(monotonic_ns()); };
-            for (;;) {
-                const auto done = co_await on_pool(pool_, slice);
-                if (!done)
-                    log_.warning("dead rows could not be cleared", {{"error", done.error().message}});
-                if (!done || *done)
-                    break;
-            }
-        }
-    }
-
     asio::awaitable<void> feed_watchdog(std::chrono::microseconds interval) {
         for (;;) {
             notify_manager("WATCHDOG=1");
@@ -232,6 +225,7 @@ class Daemon {
     std::uint64_t events_lost_ = 0, births_lost_ = 0;
     std::unique_ptr<Enforcer> enforcer_;
     std::unique_ptr<Meter> meter_;
+    std::unique_ptr<Quotas> quotas_;
     std::unique_ptr<PolicyControl> control_;
     std::unique_ptr<ApiContext> context_;
     std::unique_ptr<ApiRouter> router_;
@@ -282,6 +276,7 @@ Result<void> run_daemon(const Config &config, const Log &log) {
     io.run();
     pools.enforcement.join(); // before the parts its work uses
     pools.readers.join();
+    pools.storing.join();
     if (!ends_soon(pools.checks, check_patience)) {
         // It changes nothing, and nothing else is left to do: the locks are not held for it.
         log.warning("a check of a policy was cut off");

@@ -71,8 +71,15 @@ class Enforcer {
 
     // Called by sweep() with slots that are RELEASED and can have no more packets, before they are freed; false: not yet.
     std::function<boost::asio::awaitable<bool>(std::vector<sync::Row>)> on_released;
+    std::function<void(const std::vector<sync::Row> &)>
+        before_freed; // the same, when they are freed right after
     std::function<void(const std::vector<sync::Row> &)> on_freed;
     std::function<void(const policy::Image &)> on_image; // each image that may be bound from now on
+    // A container's row is there. If something is kept for its path, a row of ours is bound after this; one of the birth
+    // program's may be bound already.
+    std::function<bool(const std::string &path)> is_kept;
+    std::function<void(const std::string &path, const sync::Row &, const policy::Image &)> before_binding;
+    std::function<void(const Container &)> on_removed; // its cgroup is gone, its row is not
 
   private:
     using SetKey = std::vector<std::size_t>; // indices of policies, ascending

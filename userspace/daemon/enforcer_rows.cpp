@@ -94,7 +94,9 @@ void Enforcer::place(const container::CgroupNode &node, const container::Standin
     }
     const std::uint32_t flags =
         standing.kind == container::Standing::Kind::strict_root ? +abi::PS_ROW_STRICT_ROOT : 0;
-    const auto row = rows_.make(node.id, node.level, flags, wanted.handle.binding());
+    // Before the first packet: a row that is bound to nothing denies.
+    const bool waits = is_kept && wanted.image && wanted.image->settings.limited != 0 && is_kept(node.path);
+    const auto row = rows_.make(node.id, node.level, flags, waits ? 0 : wanted.handle.binding());
     if (!row || row->slot < abi::PS_SLOT_FIRST) {
         auto &text = faults_[node.id];
         const bool known = !text.empty();
@@ -108,6 +110,8 @@ void Enforcer::place(const container::CgroupNode &node, const container::Standin
     wanted.row = *row;
     const bool keep = keep_rows_ && row->binding != 0; // nothing better is known than what is in force
     const bool unknown = !wanted.bound && row->binding != 0;
+    if (waits && !keep)
+        before_binding(node.path, *row, *wanted.image);
     if (row->binding != wanted.handle.binding() && !keep && !unknown) {
         gate_.maps().slots.bind(row->slot, wanted.handle.binding());
         wanted.row.binding = wanted.handle.binding();
@@ -138,12 +142,17 @@ void Enforcer::unplace(const container::CgroupNode &node) {
         return;
     }
     known->second.removed = std::chrono::steady_clock::now(); // named until its counters are folded
+    if (on_removed)
+        on_removed(known->second);
 }
 
 void Enforcer::removed(const container::CgroupNode &node) {
     faults_.erase(node.id);
-    if (const auto known = containers_.find(node.id); known != containers_.end() && !known->second.removed)
+    if (const auto known = containers_.find(node.id); known != containers_.end() && !known->second.removed) {
         known->second.removed = std::chrono::steady_clock::now();
+        if (on_removed)
+            on_removed(known->second);
+    }
 }
 
 const Container *Enforcer::at_slot(std::uint32_t slot) const {
@@ -190,6 +199,8 @@ asio::awaitable<void> Enforcer::sweep() {
     auto ready = released_for_good(now);
     if (ready.empty() || (on_released && !co_await on_released(ready)))
         co_return;
+    if (before_freed)
+        before_freed(ready);
     auto work = [this, &ready] {
         std::vector<sync::Row> done;
         for (const auto &row : ready)

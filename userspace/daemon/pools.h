@@ -7,9 +7,10 @@
 
 namespace penstock::daemon {
 
-// One thread each: what enforces; what judges texts that change nothing; what reads for who asks.
+// One thread each: what enforces; what judges texts that change nothing; what reads for who asks; what waits for the disk each
+// second.
 struct Pools {
-    boost::asio::thread_pool enforcement{1}, checks{1}, readers{1};
+    boost::asio::thread_pool enforcement{1}, checks{1}, readers{1}, storing{1};
 };
 
 // Joins the pool if its work ends in time; else false: the work goes on, and the process must end without it.

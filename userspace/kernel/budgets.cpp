@@ -40,11 +40,31 @@ abi::ps_budget BudgetTable::read(std::uint32_t index) const {
     return copy;
 }
 
-// As limiter__window of bpf/lib/limiter.h.
-std::optional<std::uint64_t> BudgetTable::window(const abi::ps_budget &budget, std::uint64_t boot_ns) {
-    if (budget.window_ns == 0 || budget.window_start_ns == 0)
-        return std::nullopt;
-    return boot_ns > budget.window_start_ns ? (boot_ns - budget.window_start_ns) / budget.window_ns : 0;
+void BudgetTable::dedicate(std::uint32_t index, std::uint32_t slot, std::uint64_t rule) {
+    if (abi::ps_budget *const budget = at(index)) {
+        store(budget->rule, rule);
+        std::atomic_ref<__u32>(budget->slot).store(slot, std::memory_order_release);
+    }
+}
+
+// Whoever gives the window its length begins it: a program that comes first does so itself, one that comes later counts in
+// window 0 of ours, whichever of the words below it sees.
+bool BudgetTable::resume(std::uint32_t index, const QuotaWindow &before) {
+    abi::ps_budget *const budget = at(index);
+    __u64 none = 0;
+    if (!budget || before.length_ns == 0 ||
+        !std::atomic_ref<__u64>(budget->window_ns).compare_exchange_strong(none, before.length_ns))
+        return false;
+    store(budget->window_start_ns, before.start_ns != 0 ? before.start_ns : 1);
+    store(budget->granted, PS_SPENT(0, std::min<std::uint64_t>(before.granted, most_octets)));
+    store(budget->told, PS_SPENT(0, before.told));
+    std::atomic_ref<__u64> spent(budget->spent);
+    __u64 seen = spent.load();
+    while (!spent.compare_exchange_weak(
+        seen,
+        PS_SPENT(0, std::min<std::uint64_t>(PS_SPENT_OCTETS(seen) + before.octets, most_octets)))) {
+    }
+    return true;
 }
 
 // Zero is "nothing" in any window: octets 0 of window 0.

@@ -89,6 +89,7 @@ abi::ps_gate GateElement::read() const {
     copy.abi_version = load(from.abi_version);
     copy.level_mask = load(from.level_mask);
     copy.next_serial = load(from.next_serial);
+    copy.next_budget = load(from.next_budget);
     copy.events_lost = load(from.events_lost);
     copy.counters_lost = load(from.counters_lost);
     copy.births_lost = load(from.births_lost);
@@ -102,6 +103,15 @@ void GateElement::add_level(std::uint32_t level) {
 
 std::uint32_t GateElement::take_serial() {
     return std::atomic_ref<__u32>(element().next_serial).fetch_add(1);
+}
+
+// As limiter__new_budget of bpf/lib/limiter.h.
+std::optional<std::uint32_t> GateElement::take_budget() {
+    std::atomic_ref<__u32> next(element().next_budget);
+    if (next.load() >= abi::PS_BUDGETS)
+        return std::nullopt;
+    const std::uint32_t taken = next.fetch_add(1);
+    return taken < abi::PS_BUDGETS ? std::optional(taken) : std::nullopt;
 }
 
 void GateElement::set_caps(const abi::ps_gate &caps) {

@@ -141,12 +141,21 @@ class GateElement {
     abi::ps_gate read() const;
     void add_level(std::uint32_t level); // rows stand at this level
     std::uint32_t take_serial();
-    void set_caps(const abi::ps_gate &);   // *_per_slot and event_*
-    void initialise(const abi::ps_gate &); // abi_version last
+    std::optional<std::uint32_t> take_budget(); // one that nobody had; none: all were given out
+    void set_caps(const abi::ps_gate &);        // *_per_slot and event_*
+    void initialise(const abi::ps_gate &);      // abi_version last
 
   private:
     abi::ps_gate &element() const { return *static_cast<abi::ps_gate *>(memory_.data()); }
     MappedArray memory_;
+};
+
+// A window of a quota that began elsewhere: before this boot, or in another cgroup at the same path.
+struct QuotaWindow {
+    std::uint64_t octets = 0, granted = 0; // spent in it; on top of the quota in it
+    std::uint64_t told = 0;                // per cent that an event told of
+    std::uint64_t length_ns = 0;
+    std::uint64_t start_ns = 0; // CLOCK_BOOTTIME modulo 2^64: before this boot it is a negative number's
 };
 
 // budgets: what containers have spent of limits, by the index that budget_ids names. An index comes from a map that other
@@ -157,8 +166,18 @@ class BudgetTable {
     BudgetTable(MappedArray memory, std::uint32_t size) : memory_(std::move(memory)), size_(size) {}
 
     abi::ps_budget read(std::uint32_t index) const; // each field whole, not all of one moment
-    // The number of the quota's window now; none before the first packet it counted.
-    static std::optional<std::uint64_t> window(const abi::ps_budget &, std::uint64_t boot_ns);
+    // The number of the quota's window now, as limiter__window of bpf/lib/limiter.h; none before the first packet it
+    // counted. A window that was resumed may have begun before the boot.
+    static std::optional<std::uint64_t> window(const abi::ps_budget &budget, std::uint64_t boot_ns) {
+        if (budget.window_ns == 0 || budget.window_start_ns == 0)
+            return std::nullopt;
+        const std::uint64_t passed = boot_ns - budget.window_start_ns;
+        return static_cast<std::int64_t>(passed) > 0 ? passed / budget.window_ns : 0;
+    }
+    // For one that no row names yet.
+    void dedicate(std::uint32_t index, std::uint32_t slot, std::uint64_t rule);
+    // Goes on with the window, which is not over yet. False, and nothing is changed: the programs count in it already.
+    bool resume(std::uint32_t index, const QuotaWindow &);
     // Nothing is spent, granted or told of; rates are left alone.
     void reset(std::uint32_t index);
     // Octets on top of the quota, and of what was granted, in the present window alone. False: no window has begun, so the

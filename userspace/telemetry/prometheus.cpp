@@ -78,6 +78,33 @@ void traffic(Page &page, const Snapshot &snapshot) {
     print([](const auto &sum) { return sum.second; });
 }
 
+std::string seconds_text(std::chrono::system_clock::time_point time) {
+    const auto milliseconds = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
+    char seconds[40];
+    std::snprintf(seconds, sizeof seconds, "%lld.%03d", static_cast<long long>(milliseconds / 1000),
+                  static_cast<int>(milliseconds % 1000));
+    return seconds;
+}
+
+// No policy and rule: the container's own.
+void quotas(Page &page, const Snapshot &snapshot) {
+    const auto sample = [&](const QuotaRow &row, const std::string &value) {
+        page.sample({{"container", row.container}, {"policy", row.policy}, {"rule", row.rule}}, value);
+    };
+    page.family("penstock_quota_bytes", "gauge",
+                "Octets that may be spent in the present window: the quota and what was granted.");
+    for (const auto &row : snapshot.quotas)
+        sample(row, std::to_string(row.bytes));
+    page.family("penstock_quota_spent_bytes", "gauge", "Octets spent of that in the present window.");
+    for (const auto &row : snapshot.quotas)
+        sample(row, std::to_string(row.spent));
+    page.family("penstock_quota_turns_timestamp_seconds", "gauge",
+                "When the present window turns, Unix time; nothing before it has begun.");
+    for (const auto &row : snapshot.quotas)
+        if (row.turns)
+            sample(row, seconds_text(*row.turns));
+}
+
 void state(Page &page, const Snapshot &snapshot) {
     page.single("penstock_containers", "gauge", "Containers that live.", snapshot.containers);
     page.single("penstock_containers_dying", "gauge", "Removed containers whose sockets live on.",
@@ -89,12 +116,7 @@ void state(Page &page, const Snapshot &snapshot) {
     page.single("penstock_reload_ok", "gauge", "1 if the last reload or apply was accepted.",
                 snapshot.reload_ok);
     page.family("penstock_reload_time_seconds", "gauge", "When the last reload or apply ended, Unix time.");
-    const auto milliseconds =
-        std::chrono::floor<std::chrono::milliseconds>(snapshot.reload_time.time_since_epoch()).count();
-    char seconds[40];
-    std::snprintf(seconds, sizeof seconds, "%lld.%03d", static_cast<long long>(milliseconds / 1000),
-                  static_cast<int>(milliseconds % 1000));
-    page.sample({}, std::string(seconds));
+    page.sample({}, seconds_text(snapshot.reload_time));
 }
 
 void machinery(Page &page, const Snapshot &snapshot) {
@@ -143,6 +165,7 @@ std::string escape_label(std::string_view value) {
 std::string prometheus_text(const Snapshot &snapshot) {
     Page page;
     traffic(page, snapshot);
+    quotas(page, snapshot);
     state(page, snapshot);
     machinery(page, snapshot);
     return page.take();

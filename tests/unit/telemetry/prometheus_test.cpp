@@ -82,3 +82,17 @@ TEST_CASE("every family has HELP and TYPE before its samples, and stands once") 
     CHECK(has_line(page, "penstock_map_capacity{map=\"names\"} 2"));
     CHECK(page.ends_with("\n"));
 }
+
+TEST_CASE("a quota is three series; one whose window has not begun turns at no time") {
+    Snapshot snapshot;
+    const std::chrono::system_clock::time_point turns{std::chrono::milliseconds(1'700'000'000'250)};
+    snapshot.quotas = {{"/a", "", "", 1000, 250, turns}, {"/a", "p", "r", 77, 0, std::nullopt}};
+    const auto page = prometheus_text(snapshot);
+    CHECK(has_line(page, R"(penstock_quota_bytes{container="/a",policy="",rule=""} 1000)"));
+    CHECK(has_line(page, R"(penstock_quota_spent_bytes{container="/a",policy="",rule=""} 250)"));
+    CHECK(has_line(
+        page, R"(penstock_quota_turns_timestamp_seconds{container="/a",policy="",rule=""} 1700000000.250)"));
+    CHECK(has_line(page, R"(penstock_quota_bytes{container="/a",policy="p",rule="r"} 77)"));
+    CHECK(page.find(R"(penstock_quota_turns_timestamp_seconds{container="/a",policy="p")") ==
+          std::string::npos);
+}
