@@ -61,8 +61,7 @@ bool BudgetTable::resume(std::uint32_t index, const QuotaWindow &before) {
     std::atomic_ref<__u64> spent(budget->spent);
     __u64 seen = spent.load();
     while (!spent.compare_exchange_weak(
-        seen,
-        PS_SPENT(0, std::min<std::uint64_t>(PS_SPENT_OCTETS(seen) + before.octets, most_octets)))) {
+        seen, PS_SPENT(0, std::min<std::uint64_t>(PS_SPENT_OCTETS(seen) + before.octets, most_octets)))) {
     }
     return true;
 }
