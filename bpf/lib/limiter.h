@@ -111,7 +111,8 @@ static __always_inline __u64 limiter__window(struct ps_budget *b, const struct p
         __sync_lock_test_and_set(&b->window_start_ns, now);
     }
     seen = *(volatile __u64 *)&b->window_start_ns;
-    return seen && now > seen && length ? (now - seen) / length : 0;
+    /* A window that is resumed after a reboot began before the clock did. */
+    return seen && length && (__s64)(now - seen) > 0 ? (now - seen) / length : 0;
 }
 
 /* Octets that may be spent in a window: the quota, and what was granted for this one alone. */
