@@ -49,18 +49,6 @@ void print_policy(const Output &output, const json::value &policy) {
     table.print(output.out, output.terminal);
 }
 
-// Raw where it goes to a file, so that it can be edited and applied again.
-void print_source(const Output &output, const std::string &text) {
-    if (output.terminal.columns == 0) {
-        output.out << text;
-        return;
-    }
-    for (std::size_t start = 0, end = 0; start < text.size(); start = end + 1) {
-        end = std::min(text.find('\n', start), text.size());
-        output.out << printable(std::string_view(text).substr(start, end - start)) << "\n";
-    }
-}
-
 void print_diff(const Output &output, const json::value &answer) {
     for (const json::value &policy : list_at(answer, "policies")) {
         const std::size_t count = list_at(policy, "containers").size();
@@ -99,6 +87,17 @@ int print_done(const Session &session, const json::value &answer, std::string_vi
 }
 
 } // namespace
+
+void print_source(const Output &output, const std::string &text) {
+    if (output.terminal.columns == 0) {
+        output.out << text;
+        return;
+    }
+    for (std::size_t start = 0, end = 0; start < text.size(); start = end + 1) {
+        end = std::min(text.find('\n', start), text.size());
+        output.out << printable(std::string_view(text).substr(start, end - start)) << "\n";
+    }
+}
 
 int show_policies(const Session &session) {
     int code = exit_ok;

@@ -95,7 +95,6 @@ void AuditRecord::drop_oldest() {
 }
 
 void AuditRecord::attach(const NamesOf &names) {
-    has_new_flows = false;
     for (auto &entry : entries_) {
         if (entry.what.kind != Audited::Kind::flow)
             continue;

@@ -55,7 +55,7 @@ class AuditRecord {
     std::uint64_t dropped() const { return dropped_; }
     void set_dropped(std::uint64_t count) { dropped_ = count; }
     Time last() const { return entries_.empty() ? Time{} : entries_.back().last; }
-    bool has_new_flows = false; // since names were attached
+    bool has_new_flows = false; // since the caller last looked their names up
 
   private:
     std::list<AuditEntry> entries_;

@@ -242,3 +242,18 @@ TEST_CASE("features keeps to 80 columns and loses no word") {
     }
     CHECK(words == 60);
 }
+
+TEST_CASE("suggest prints the policy as it is, and all of the answer as JSON") {
+    const Answer answer{.body = R"({"container": "/p/web", "policy": "# why\nmode: audit\n", "rules": [], "unrecorded": 2})"};
+    using Words = std::vector<std::string>;
+    const auto format = GENERATE(Words{}, Words{"-o", "yaml"});
+    Words words{"suggest", "-c", "/p/web", "--fold", "3"};
+    words.insert(words.end(), format.begin(), format.end());
+    const auto [run, asked] = exchange(answer, words);
+    CHECK(run.code == 0);
+    CHECK(run.out == "# why\nmode: audit\n");
+    CHECK(asked.at(0).target == "/v1/suggest?container=%2Fp%2Fweb&fold=3");
+    const auto whole = exchange(answer, {"suggest", "-c", "web", "-o", "json"});
+    CHECK(whole.asked.at(0).target == "/v1/suggest?container=web");
+    CHECK(json::parse(whole.run.out).at("unrecorded") == 2);
+}
