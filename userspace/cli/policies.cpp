@@ -64,6 +64,17 @@ void print_diff(const Output &output, const json::value &answer) {
     }
 }
 
+// Traffic that passed until now.
+void print_lost(const Output &output, const json::value &answer) {
+    for (const json::value &lost : list_at(answer, "would_deny"))
+        output.out << toned(output.terminal, Tone::bad,
+                            "would deny " +
+                                printable(text_at(lost, "container") + " " + text_at(lost, "domain")) + " (" +
+                                printable(text_at(lost, "reason")) + ")")
+                   << ": " << human_count(number_at(lost, "packets")) << " packets passed so far by rule "
+                   << printable(text_at(lost, "policy") + "/" + text_at(lost, "rule")) << "\n";
+}
+
 // Sends the text of `file`; none after an error was printed.
 std::optional<json::value> post_file(const Session &session, const std::string &path, const std::string &file,
                                      int &code) {
@@ -154,8 +165,10 @@ int diff_policy(const Session &session, const std::string &file) {
     print_diagnostics(session.output, list_at(*answer, "diagnostics"));
     if (session.output.format != Format::table)
         print_value(session.output, *answer);
-    else
+    else {
         print_diff(session.output, *answer);
+        print_lost(session.output, *answer);
+    }
     return exit_ok;
 }
 

@@ -76,7 +76,12 @@ asio::awaitable<ApiAnswer> ApiRouter::post(const ApiRequest &request) {
 
 asio::awaitable<ApiAnswer> ApiRouter::judge(const ApiRequest &request, const policy::Source &source) {
     const bool diff = request.path[2] == "diff";
-    const auto now = diff ? in_force(context_.enforcer) : InForceNow();
+    std::shared_ptr<const Result<telemetry::Snapshot>> counted;
+    if (diff)
+        counted = co_await snapshot();
+    auto now = diff ? in_force(context_.enforcer) : InForceNow();
+    if (counted && *counted) // without counters the diff is still one
+        now.counters = (*counted)->counters;
     auto work = [&] { return judge_text(source, diff ? &now : nullptr); };
     auto answer = co_await on_pool(context_.checks, work);
     if (source.text.size() > large_text)

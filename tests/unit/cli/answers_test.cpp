@@ -113,12 +113,14 @@ TEST_CASE("diff prints one change a line") {
         {.body =
              R"({"policies": [{"name": "agents", "change": "changed", "containers": ["/p/web"], "changes": [
         {"op": "remove", "path": "spec.allow[llm].ports", "value": "tcp/80"},
-        {"op": "add", "path": "spec.allow[llm].domains", "value": "x.com"}]}], "diagnostics": []})"},
+        {"op": "add", "path": "spec.allow[llm].domains", "value": "x.com"}]}], "would_deny": [{"container": "/p/web",
+        "domain": "y.com", "reason": "no-rule", "policy": "agents", "rule": "llm", "packets": 7}], "diagnostics": []})"},
         {"policy", "diff", directory.file("p.yaml", "a: b\n")});
     CHECK(run.code == 0);
     CHECK(asked.at(0).content_type == "application/yaml");
     CHECK(run.out == "agents: changed (1 container)\n  - spec.allow[llm].ports  tcp/80\n  + "
-                     "spec.allow[llm].domains  x.com\n");
+                     "spec.allow[llm].domains  x.com\nwould deny /p/web y.com (no-rule): 7 packets passed so far by rule "
+          "agents/llm\n");
 }
 
 TEST_CASE("error statuses of the daemon have their exit codes") {
