@@ -99,7 +99,8 @@ std::string glob_of(std::string_view path) {
     std::string glob;
     for (const char c : path) {
         const auto octet = static_cast<unsigned char>(c);
-        const bool plain = octet > 0x20 && octet < 0x7f && !std::string_view("[]{}*").contains(c);
+        const bool plain =
+            octet > 0x20 && octet < 0x7f && std::string_view("[]{}*").find(c) == std::string_view::npos;
         glob += plain ? c : '?';
     }
     return glob;

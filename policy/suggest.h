@@ -20,19 +20,19 @@ namespace penstock::policy {
 struct Recorded { // one thing that was, or would have been, denied
     enum class Kind : std::uint8_t { question, flow, resolver, other };
     Kind kind = Kind::other;
-    std::string name; // question: what was asked for; other: the reason's word
-    Address remote;   // flow, resolver
+    std::string name{}; // question: what was asked for; other: the reason's word
+    Address remote{};   // flow, resolver
     std::uint8_t protocol = 0;
-    std::uint16_t port = 0;           // flow
-    std::vector<std::string> learned; // flow: names that taught this container the address
+    std::uint16_t port = 0;             // flow
+    std::vector<std::string> learned{}; // flow: names that taught this container the address
     std::uint64_t times = 0;
-    std::string first, last; // when it was seen, as text
+    std::string first{}, last{}; // when it was seen, as text
 };
 
 struct SuggestInput {
-    std::string cgroup;                    // the container's path
-    std::vector<const Policy *> in_force;  // that select it
-    std::vector<std::string> names_taken;  // of all policies in force
+    std::string cgroup;                   // the container's path
+    std::vector<const Policy *> in_force; // that select it
+    std::vector<std::string> names_taken; // of all policies in force
     Environment environment;
     std::vector<Recorded> record;
     std::uint64_t unrecorded = 0; // denials that nobody was told of

@@ -99,8 +99,7 @@ class Drafting {
                std::any_of(names->second.begin(), names->second.end(), [&](const auto &written) {
                    const auto name = without_suffix(written, input_.search, asked_);
                    return std::any_of(draft_.names.begin(), draft_.names.end(), [&](const auto &entry) {
-                       return entry.first.matches(name) &&
-                              (!address.is_private() || entry.second.is_private);
+                       return entry.first.matches(name) && (!address.is_private() || entry.second.is_private);
                    });
                });
     }

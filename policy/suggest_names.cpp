@@ -112,8 +112,8 @@ void drop_needless(Draft &draft, const std::vector<Item> &items, const std::vect
 std::vector<PortRange> ranges_of(const std::set<PortRange> &ports) {
     std::vector<PortRange> ranges;
     for (const auto &port : ports)
-        if (!ranges.empty() && ranges.back().protocol == port.protocol &&
-            port.protocol != Protocol::icmp && ranges.back().last + 1 == port.first)
+        if (!ranges.empty() && ranges.back().protocol == port.protocol && port.protocol != Protocol::icmp &&
+            ranges.back().last + 1 == port.first)
             ranges.back().last = port.last;
         else
             ranges.push_back(port);

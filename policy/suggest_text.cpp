@@ -94,8 +94,7 @@ class Writing {
         if (policy_.allow.empty())
             out_ << "# Nothing that a rule could allow was recorded.\n";
         if (input_.unrecorded > 0)
-            out_ << "# " << input_.unrecorded
-                 << (input_.unrecorded == 1 ? " denial was" : " denials were")
+            out_ << "# " << input_.unrecorded << (input_.unrecorded == 1 ? " denial was" : " denials were")
                  << " not recorded: run longer, or raise the event budget.\n";
         if (!input_.in_force.empty()) {
             out_ << "# It adds to what is in force:";
@@ -162,8 +161,7 @@ class Writing {
 
     void entry(const char *before, const std::string &text) {
         const auto note = suggestion_.notes.find(text);
-        out_ << with_note(before + single_quoted(text),
-                          note == suggestion_.notes.end() ? "" : note->second);
+        out_ << with_note(before + single_quoted(text), note == suggestion_.notes.end() ? "" : note->second);
     }
 
     const SuggestInput &input_;

@@ -108,10 +108,9 @@ ApiAnswer diff_answer(const policy::Loaded &loaded, const InForceNow &now) {
         const auto &wanted = loaded.policies[i];
         policies.push_back(diff_json(wanted, now.set ? now.set->find(wanted.name) : nullptr, containers[i]));
     }
-    return json_answer(
-        {{"policies", std::move(policies)},
-         {"would_deny", lost_json(loaded, now)},
-         {"diagnostics", diagnostics_json(loaded.diagnostics)}});
+    return json_answer({{"policies", std::move(policies)},
+                        {"would_deny", lost_json(loaded, now)},
+                        {"diagnostics", diagnostics_json(loaded.diagnostics)}});
 }
 
 } // namespace

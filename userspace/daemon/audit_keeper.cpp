@@ -12,7 +12,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t largest_record = 64 * 1024 * 1024;
-constexpr auto names_interval = std::chrono::seconds(10); // addresses are learned long before they are forgotten
+constexpr auto names_interval =
+    std::chrono::seconds(10); // addresses are learned long before they are forgotten
 constexpr int save_rounds = 3;
 
 } // namespace

@@ -16,7 +16,8 @@ class AuditKeeper {
                 const Log &);
 
     void take(const telemetry::Event &event) { records_.add(event); }
-    boost::asio::awaitable<void> run(); // for ever; begins with the record of the last daemon, before any event
+    boost::asio::awaitable<void>
+    run(); // for ever; begins with the record of the last daemon, before any event
     boost::asio::awaitable<void> look_up_names();
     boost::asio::awaitable<void> save(); // if anything changed since
 

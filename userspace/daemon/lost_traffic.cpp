@@ -84,10 +84,10 @@ std::vector<LostTraffic> lost_traffic(const LostTrafficInput &input) {
         if (fresh)
             place->second = selection.standing(row.container).policies;
         const auto &set = place->second;
-        const bool touched = std::any_of(set.begin(), set.end(),
-                                         [&](auto index) { return index < input.wanted.size(); }) ||
-                             std::any_of(input.wanted.begin(), input.wanted.end(),
-                                         [&](const auto &wanted) { return wanted.name == row.policy; });
+        const bool touched =
+            std::any_of(set.begin(), set.end(), [&](auto index) { return index < input.wanted.size(); }) ||
+            std::any_of(input.wanted.begin(), input.wanted.end(),
+                        [&](const auto &wanted) { return wanted.name == row.policy; });
         if (!touched || set.empty())
             continue;
         auto image = images.find(set);

@@ -23,7 +23,8 @@ Audited other(const Event &event) {
 }
 
 bool is_plain(std::string_view name) {
-    return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+    return !name.empty() &&
+           std::all_of(name.begin(), name.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
 bool is_dns(const Event &event) {

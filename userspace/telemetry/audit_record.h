@@ -23,8 +23,8 @@ namespace penstock::telemetry {
 struct Audited {
     enum class Kind : std::uint8_t { question, flow, resolver, other };
     Kind kind = Kind::other;
-    std::string name;       // question: asked for; other: the reason's word
-    policy::Address remote; // flow, resolver
+    std::string name{};       // question: asked for; other: the reason's word
+    policy::Address remote{}; // flow, resolver
     std::uint8_t protocol = 0;
     std::uint16_t port = 0; // flow
     auto operator<=>(const Audited &) const = default;

@@ -118,9 +118,11 @@ TEST_CASE("diff prints one change a line") {
         {"policy", "diff", directory.file("p.yaml", "a: b\n")});
     CHECK(run.code == 0);
     CHECK(asked.at(0).content_type == "application/yaml");
-    CHECK(run.out == "agents: changed (1 container)\n  - spec.allow[llm].ports  tcp/80\n  + "
-                     "spec.allow[llm].domains  x.com\nwould deny /p/web y.com (no-rule): 7 packets passed so far by rule "
-          "agents/llm\n");
+    CHECK(
+        run.out ==
+        "agents: changed (1 container)\n  - spec.allow[llm].ports  tcp/80\n  + "
+        "spec.allow[llm].domains  x.com\nwould deny /p/web y.com (no-rule): 7 packets passed so far by rule "
+        "agents/llm\n");
 }
 
 TEST_CASE("error statuses of the daemon have their exit codes") {
@@ -246,7 +248,8 @@ TEST_CASE("features keeps to 80 columns and loses no word") {
 }
 
 TEST_CASE("suggest prints the policy as it is, and all of the answer as JSON") {
-    const Answer answer{.body = R"({"container": "/p/web", "policy": "# why\nmode: audit\n", "rules": [], "unrecorded": 2})"};
+    const Answer answer{
+        .body = R"({"container": "/p/web", "policy": "# why\nmode: audit\n", "rules": [], "unrecorded": 2})"};
     using Words = std::vector<std::string>;
     const auto format = GENERATE(Words{}, Words{"-o", "yaml"});
     Words words{"suggest", "-c", "/p/web", "--fold", "3"};

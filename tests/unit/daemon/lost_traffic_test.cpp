@@ -11,8 +11,9 @@ using namespace penstock::daemon;
 namespace {
 
 std::vector<policy::Policy> policies(const std::string &name, const std::string &rest) {
-    auto loaded = policy::load({{"-", "apiVersion: penstock/v1\nkind: EgressPolicy\nmetadata: {name: " + name +
-                                          "}\nspec:\n  select: [{cgroup: /p/web}]\n" + rest,
+    auto loaded = policy::load({{"-",
+                                 "apiVersion: penstock/v1\nkind: EgressPolicy\nmetadata: {name: " + name +
+                                     "}\nspec:\n  select: [{cgroup: /p/web}]\n" + rest,
                                  policy::Format::yaml}});
     REQUIRE_FALSE(policy::has_errors(loaded.diagnostics));
     return loaded.policies;

@@ -195,8 +195,12 @@ TEST_CASE("names are grouped by port, addresses without a name stand as such") {
 TEST_CASE("names fold only when asked, never to a top-level domain") {
     SuggestInput input;
     input.cgroup = "/x";
-    input.record = {question("a.example.com"), question("b.example.com"), question("c.example.com"),
-                    question("one.com"), question("two.com"), question("three.com"),
+    input.record = {question("a.example.com"),
+                    question("b.example.com"),
+                    question("c.example.com"),
+                    question("one.com"),
+                    question("two.com"),
+                    question("three.com"),
                     flow("192.0.2.1", 8443, {"b.example.com"})};
     CHECK(read_back(suggest(input)).allow.front().domains.size() == 5);
     input.fold = 4;
@@ -220,9 +224,10 @@ TEST_CASE("what a name of the container's own could do to the text is done to a 
 }
 
 TEST_CASE("beside policies in force only what is missing is suggested, under a name of its own") {
-    const auto now = penstock::policy::test::policy_of(
-        "  dns: {resolvers: [10.0.0.2], search: []}\n  mode: audit\n  allow: [{domains: [a.test], ports: [tcp/443]}]\n"
-        "  deny: [{name: no, domains: ['*.bad.test']}]");
+    const auto now =
+        penstock::policy::test::policy_of("  dns: {resolvers: [10.0.0.2], search: []}\n  mode: audit\n  "
+                                          "allow: [{domains: [a.test], ports: [tcp/443]}]\n"
+                                          "  deny: [{name: no, domains: ['*.bad.test']}]");
     SuggestInput input;
     input.cgroup = "/x";
     input.in_force = {&now};
