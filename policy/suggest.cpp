@@ -131,7 +131,7 @@ Dns dns_of(const SuggestInput &input) {
     for (const auto *policy : input.in_force)
         least = std::max(least, policy->dns.min_ttl_s);
     if (!input.in_force.empty())
-        dns.min_ttl_s = std::min(dns.min_ttl_s, least);
+        dns.min_ttl_s = std::clamp(least, 1U, dns.min_ttl_s);
     return dns;
 }
 
@@ -152,6 +152,7 @@ void set_resolvers(const SuggestInput &input, const Image *now, const detail::Dr
         all.push_back(address);
         out.notes[address.text()] = "asked " + times(count) + "; its questions were not read";
     }
+    std::erase_if(all, [](const auto &address) { return address.is_never_learned(); }); // no text may say it
     std::sort(all.begin(), all.end());
     out.policy.dns.resolvers = std::move(all);
 }
@@ -235,9 +236,10 @@ class Suggesting {
                     out_.blocked.push_back({*entry, refusal(image, verdict)});
                 return verdict.verdict != abi::PS_ALLOW;
             };
-            if (std::erase_if(open_, refused) == 0)
+            if (std::erase_if(open_, refused) == 0 && std::erase_if(allowed_, refused) == 0)
                 break;
         }
+        out_.allowed_already = allowed_.size();
         out_.text = detail::suggestion_text(input_, out_);
         return std::move(out_);
     }
@@ -250,7 +252,7 @@ class Suggesting {
         }
         const auto verdict = now_ ? judge(*now_, entry, learned_) : Verdict{};
         if (now_ && verdict.verdict == abi::PS_ALLOW)
-            ++out_.allowed_already;
+            allowed_.push_back(&entry);
         else if (verdict.reason == abi::PS_R_DENY_RULE || verdict.reason == abi::PS_R_NAME_DENIED)
             out_.blocked.push_back({entry, refusal(*now_, verdict)});
         else
@@ -276,7 +278,7 @@ class Suggesting {
     const SuggestInput &input_;
     std::optional<Image> now_;
     NamesOf learned_;
-    std::vector<const Recorded *> open_;
+    std::vector<const Recorded *> open_, allowed_; // to be allowed; those that are
     Suggestion out_;
 };
 

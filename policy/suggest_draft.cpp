@@ -53,7 +53,8 @@ class Drafting {
         drop_needless(draft_, items_, input_.search);
         for (const auto *entry : input_.record)
             if (entry->kind == Recorded::Kind::question)
-                if (const auto address = reverse_address(entry->name); address && !may_reach(*address))
+                if (const auto address = reverse_address(entry->name);
+                    address && !may_reach(*address) && !is_named(entry->name))
                     ask_reverse(*entry);
         return std::move(draft_);
     }
@@ -102,6 +103,11 @@ class Drafting {
                        return entry.first.matches(name) && (!address.is_private() || entry.second.is_private);
                    });
                });
+    }
+
+    bool is_named(const std::string &name) const {
+        return std::any_of(draft_.names.begin(), draft_.names.end(),
+                           [&](const auto &entry) { return entry.first.matches(name); });
     }
 
     void ask_reverse(const Recorded &question) {

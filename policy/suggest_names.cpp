@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Names of a draft: folded into wildcards, and thinned out until each is needed.
-#include "policy/explain.h"
 #include "policy/suggest_draft.h"
 
 #include <algorithm>
@@ -44,7 +43,7 @@ void fold_names(Draft &draft, std::size_t at_least) {
     std::map<std::string, std::vector<NamePattern>> below;
     for (const auto &[pattern, need] : draft.names)
         if (const auto parent = parent_of(pattern.name);
-            parent && pattern.kind == NamePattern::Kind::exact && !reverse_address(pattern.name))
+            parent && pattern.kind == NamePattern::Kind::exact && !pattern.name.ends_with(".arpa"))
             below[*parent].push_back(pattern);
     for (const auto &[parent, patterns] : below) {
         if (patterns.size() < at_least)

@@ -5,6 +5,7 @@
 
 #include "userspace/daemon/api_message.h"
 #include "userspace/daemon/enforcer.h"
+#include "userspace/telemetry/snapshot.h"
 
 #include <string>
 #include <utility>
