@@ -24,6 +24,7 @@ struct Choice {
     ExplainOptions explain;
     EventOptions events;
     QuotaOptions quota;
+    SuggestOptions suggest;
     UnloadOptions unload;
     std::function<int(const Session &)> command;
 };
@@ -134,6 +135,19 @@ void add_explain(CLI::App &app, Choice &choice) {
             throw CLI::RequiredError("--domain or --ip");
         choice.command = [&choice](const Session &session) { return explain(session, choice.explain); };
     });
+}
+
+void add_suggest(CLI::App &app, Choice &choice) {
+    CLI::App *suggesting = add_talking(
+        app, choice, "suggest", "the policy that would have allowed what a container did in audit mode",
+        "  penstock suggest -c web > web.yaml\n  penstock suggest -c web --fold 3\n",
+        [&choice](const Session &session) { return suggest(session, choice.suggest); });
+    add_container(suggesting, choice.suggest.container, true);
+    suggesting
+        ->add_option("--fold", choice.suggest.fold,
+                     "where at least so many names share a parent domain, a wildcard below it instead")
+        ->check(CLI::Range(2, 4096))
+        ->option_text("N");
 }
 
 void add_policy(CLI::App &app, Choice &choice) {
@@ -267,6 +281,7 @@ int run(std::vector<std::string> arguments, std::ostream &out, std::ostream &err
     add_socket(&app, choice);
     add_showing(app, choice);
     add_explain(app, choice);
+    add_suggest(app, choice);
     add_policy(app, choice);
     add_quota(app, choice);
     add_control(app, choice);

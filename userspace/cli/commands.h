@@ -25,6 +25,10 @@ struct Session {
 struct ExplainOptions {
     std::string container, domain, ip, port;
 };
+struct SuggestOptions {
+    std::string container;
+    unsigned fold = 0; // so many names below one parent become a wildcard; 0: none do
+};
 struct EventOptions {
     bool follow = false, denied = false;
     std::string container;
@@ -55,6 +59,7 @@ int diff_policy(const Session &, const std::string &file);
 int apply_policy(const Session &, const std::string &file);
 int delete_policy(const Session &, const std::string &name);
 int explain(const Session &, const ExplainOptions &);
+int suggest(const Session &, const SuggestOptions &);
 int show_counters(const Session &, const std::string &container);
 int show_events(const Session &, const EventOptions &);
 int show_learned(const Session &, const std::string &container);
@@ -73,6 +78,8 @@ int refused(const Output &, const Response &);
 int fail(const Output &, std::string_view message, ExitCode);
 // "file:line:column: error: path: message" a line, on stderr.
 void print_diagnostics(const Output &, const boost::json::array &diagnostics);
+// A policy's text, raw where it goes to a file, so that it can be edited and applied.
+void print_source(const Output &, const std::string &text);
 // "/v1/x" and "?name=value&..." of those that are not empty.
 std::string target(std::string path, const std::vector<std::pair<std::string, std::string>> &parameters);
 

@@ -49,18 +49,6 @@ void print_policy(const Output &output, const json::value &policy) {
     table.print(output.out, output.terminal);
 }
 
-// Raw where it goes to a file, so that it can be edited and applied again.
-void print_source(const Output &output, const std::string &text) {
-    if (output.terminal.columns == 0) {
-        output.out << text;
-        return;
-    }
-    for (std::size_t start = 0, end = 0; start < text.size(); start = end + 1) {
-        end = std::min(text.find('\n', start), text.size());
-        output.out << printable(std::string_view(text).substr(start, end - start)) << "\n";
-    }
-}
-
 void print_diff(const Output &output, const json::value &answer) {
     for (const json::value &policy : list_at(answer, "policies")) {
         const std::size_t count = list_at(policy, "containers").size();
@@ -74,6 +62,17 @@ void print_diff(const Output &output, const json::value &answer) {
                        << "\n";
         }
     }
+}
+
+// Traffic that passed until now.
+void print_lost(const Output &output, const json::value &answer) {
+    for (const json::value &lost : list_at(answer, "would_deny"))
+        output.out << toned(output.terminal, Tone::bad,
+                            "would deny " +
+                                printable(text_at(lost, "container") + " " + text_at(lost, "domain")) + " (" +
+                                printable(text_at(lost, "reason")) + ")")
+                   << ": " << human_count(number_at(lost, "packets")) << " packets passed so far by rule "
+                   << printable(text_at(lost, "policy") + "/" + text_at(lost, "rule")) << "\n";
 }
 
 // Sends the text of `file`; none after an error was printed.
@@ -99,6 +98,17 @@ int print_done(const Session &session, const json::value &answer, std::string_vi
 }
 
 } // namespace
+
+void print_source(const Output &output, const std::string &text) {
+    if (output.terminal.columns == 0) {
+        output.out << text;
+        return;
+    }
+    for (std::size_t start = 0, end = 0; start < text.size(); start = end + 1) {
+        end = std::min(text.find('\n', start), text.size());
+        output.out << printable(std::string_view(text).substr(start, end - start)) << "\n";
+    }
+}
 
 int show_policies(const Session &session) {
     int code = exit_ok;
@@ -155,8 +165,10 @@ int diff_policy(const Session &session, const std::string &file) {
     print_diagnostics(session.output, list_at(*answer, "diagnostics"));
     if (session.output.format != Format::table)
         print_value(session.output, *answer);
-    else
+    else {
         print_diff(session.output, *answer);
+        print_lost(session.output, *answer);
+    }
     return exit_ok;
 }
 

@@ -24,6 +24,7 @@ boost::json::array strings_json(const std::vector<std::string> &);
 boost::json::object container_json(const Container &);
 boost::json::object policy_json(const PolicySet &, std::size_t index, const Enforcer &);
 boost::json::object policy_detail_json(const PolicySet &, std::size_t index, const Enforcer &);
+boost::json::object rule_json(const policy::Policy &, const policy::Rule &, std::string_view action);
 boost::json::object verdict_json(const policy::Verdict &, const Meter &);
 
 // Of the container's quotas those that are spent.

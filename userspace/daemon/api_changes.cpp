@@ -13,19 +13,9 @@ namespace penstock::daemon {
 namespace asio = boost::asio;
 namespace {
 
-constexpr unsigned most_checks = 4; // one is judged, the others wait
 constexpr std::size_t large_text = 64 * 1024;
 constexpr auto trim_delay = std::chrono::milliseconds(100);
 constexpr unsigned checks_kept_for_changers = 2; // so that readers cannot keep root from it
-
-// Shares the counter: at the end of the loop the frame that holds this is destroyed after the router.
-struct Counted {
-    explicit Counted(std::shared_ptr<unsigned> counter) : count(std::move(counter)) { ++*count; }
-    ~Counted() { --*count; }
-    Counted(const Counted &) = delete;
-    Counted &operator=(const Counted &) = delete;
-    std::shared_ptr<unsigned> count;
-};
 
 // The text in the body; none if its Content-Type is no policy format.
 std::optional<policy::Source> source_of(const ApiRequest &request) {
@@ -82,14 +72,19 @@ asio::awaitable<ApiAnswer> ApiRouter::post(const ApiRequest &request) {
     }
     if (*checks_waiting_ >= most_checks + (request.may_change ? checks_kept_for_changers : 0))
         co_return error_answer(503, "too many policies wait to be checked");
-    const Counted counted(checks_waiting_);
+    const CountedCheck counted(checks_waiting_);
     const auto turn = co_await check_turn_.take();
     co_return co_await judge(request, *source);
 }
 
 asio::awaitable<ApiAnswer> ApiRouter::judge(const ApiRequest &request, const policy::Source &source) {
     const bool diff = request.path[2] == "diff";
-    const auto now = diff ? in_force(context_.enforcer) : InForceNow();
+    std::shared_ptr<const Result<telemetry::Snapshot>> counted;
+    if (diff)
+        counted = co_await snapshot();
+    auto now = diff ? in_force(context_.enforcer) : InForceNow();
+    if (counted && *counted) // without counters the diff is still one
+        now.counters = (*counted)->counters;
     auto work = [&] { return judge_text(source, diff ? &now : nullptr); };
     auto answer = co_await on_pool(context_.checks, work);
     if (source.text.size() > large_text)

@@ -2,6 +2,7 @@
 #include "userspace/daemon/api_judge.h"
 
 #include "userspace/daemon/api_answers.h"
+#include "userspace/daemon/lost_traffic.h"
 #include "userspace/telemetry/names.h"
 
 #include <algorithm>
@@ -84,6 +85,22 @@ std::vector<std::vector<std::string>> containers_of(const std::vector<policy::Po
     return containers;
 }
 
+json::array lost_json(const policy::Loaded &loaded, const InForceNow &now) {
+    static const std::vector<policy::Policy> none;
+    json::array rows;
+    for (const auto &[row, why] : lost_traffic({loaded.policies, now.set ? now.set->policies : none,
+                                                now.gate_root, now.environment, now.counters}))
+        rows.push_back({{"container", telemetry::utf8_text(row.container)},
+                        {"cgroup_id", telemetry::hex_id(row.cgroup_id)},
+                        {"policy", row.policy},
+                        {"rule", row.rule},
+                        {"domain", telemetry::utf8_text(row.domain)},
+                        {"reason", why},
+                        {"packets", row.packets},
+                        {"bytes", row.bytes}});
+    return rows;
+}
+
 ApiAnswer diff_answer(const policy::Loaded &loaded, const InForceNow &now) {
     const auto containers = containers_of(loaded.policies, now);
     json::array policies;
@@ -91,14 +108,15 @@ ApiAnswer diff_answer(const policy::Loaded &loaded, const InForceNow &now) {
         const auto &wanted = loaded.policies[i];
         policies.push_back(diff_json(wanted, now.set ? now.set->find(wanted.name) : nullptr, containers[i]));
     }
-    return json_answer(
-        {{"policies", std::move(policies)}, {"diagnostics", diagnostics_json(loaded.diagnostics)}});
+    return json_answer({{"policies", std::move(policies)},
+                        {"would_deny", lost_json(loaded, now)},
+                        {"diagnostics", diagnostics_json(loaded.diagnostics)}});
 }
 
 } // namespace
 
 InForceNow in_force(const Enforcer &enforcer) {
-    InForceNow now{enforcer.policies(), enforcer.gate_root(), {}};
+    InForceNow now{enforcer.policies(), enforcer.gate_root(), {}, enforcer.environment(), {}};
     now.cgroups.reserve(enforcer.tree().nodes().size());
     for (const auto &[path, node] : enforcer.tree().nodes()) {
         const auto known = enforcer.containers().find(node.id);

@@ -5,6 +5,7 @@
 
 #include "userspace/daemon/api_message.h"
 #include "userspace/daemon/enforcer.h"
+#include "userspace/telemetry/snapshot.h"
 
 #include <string>
 #include <utility>
@@ -17,6 +18,8 @@ struct InForceNow {
     std::string gate_root;
     std::vector<std::pair<std::string, std::vector<std::string>>>
         cgroups; // paths, with the names of their policies
+    policy::Environment environment{};
+    std::vector<telemetry::CounterRow> counters{}; // what passed so far, from the caller
 };
 
 InForceNow in_force(const Enforcer &); // on the loop

@@ -22,22 +22,6 @@ std::string port_text(const policy::PortRange &range) {
            (range.last != range.first ? "-" + std::to_string(range.last) : "");
 }
 
-json::object rule_json(const policy::Policy &policy, const policy::Rule &rule, const char *action) {
-    json::array domains, cidrs, ports;
-    for (const auto &domain : rule.domains)
-        domains.push_back(json::string(domain.text()));
-    for (const auto &cidr : rule.cidrs)
-        cidrs.push_back(json::string(cidr.text()));
-    for (const auto &port : rule.ports)
-        ports.push_back(json::string(port_text(port)));
-    return {{"name", utf8_text(rule.name)},
-            {"action", action},
-            {"id", telemetry::hex_id(policy::rule_id(policy.name, rule.name))},
-            {"domains", std::move(domains)},
-            {"cidrs", std::move(cidrs)},
-            {"ports", std::move(ports)}};
-}
-
 void add_limits(Values &values, const std::string &prefix, const policy::Limits &limits) {
     using policy::Quantity;
     const auto add = [&](const char *name, const std::optional<policy::Rate> &rate, Quantity quantity) {
@@ -88,6 +72,22 @@ std::string selector_text(const policy::Selector &selector) {
 }
 
 } // namespace
+
+json::object rule_json(const policy::Policy &policy, const policy::Rule &rule, std::string_view action) {
+    json::array domains, cidrs, ports;
+    for (const auto &domain : rule.domains)
+        domains.push_back(json::string(domain.text()));
+    for (const auto &cidr : rule.cidrs)
+        cidrs.push_back(json::string(cidr.text()));
+    for (const auto &port : rule.ports)
+        ports.push_back(json::string(port_text(port)));
+    return {{"name", utf8_text(rule.name)},
+            {"action", action},
+            {"id", telemetry::hex_id(policy::rule_id(policy.name, rule.name))},
+            {"domains", std::move(domains)},
+            {"cidrs", std::move(cidrs)},
+            {"ports", std::move(ports)}};
+}
 
 Values policy_values(const policy::Policy &policy) {
     Values values;

@@ -44,6 +44,7 @@ const std::vector<Endpoint> &endpoints() {
         {{"v1", "quotas", "reset"}, {"POST"}, {"container", "rule"}},
         {{"v1", "quotas", "add"}, {"POST"}, {"container", "rule", "bytes"}},
         {{"v1", "explain"}, {"GET"}, {"container", "domain", "ip", "port"}},
+        {{"v1", "suggest"}, {"GET"}, {"container", "fold"}},
         {{"v1", "reload"}, {"POST"}, {}},
         {{"metrics"}, {"GET"}, {}, true},
         {{"healthz"}, {"GET"}, {}, true},
@@ -131,6 +132,8 @@ asio::awaitable<ApiAnswer> ApiRouter::get(const ApiRequest &request) {
         co_return co_await quotas(request);
     if (what == "explain")
         co_return co_await explain(request);
+    if (what == "suggest")
+        co_return co_await suggest(request);
     if (what == "containers" && request.path.size() == 3) {
         const auto found = find_container(context_.enforcer, request.path[2]);
         if (const auto *fault = std::get_if<ApiAnswer>(&found))

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "userspace/daemon/api_message.h"
+#include "userspace/daemon/audit_keeper.h"
 #include "userspace/daemon/meter.h"
 #include "userspace/daemon/policy_control.h"
 #include "userspace/daemon/quotas.h"
@@ -25,6 +26,7 @@ struct ApiContext {                    // borrowed: lives as long as the daemon
     Meter &meter;
     Quotas &quotas;
     PolicyControl &control;
+    AuditKeeper &audit;
     const telemetry::EventLog &events;
     std::string gate_root, bpffs; // absolute paths
     std::uint64_t gate_root_id = 0;
@@ -32,6 +34,17 @@ struct ApiContext {                    // borrowed: lives as long as the daemon
     std::vector<std::string> absent_roots; // sentences
     std::string pins_trouble;              // why nothing is enforced any more; empty: the links are there
     bool stopping = false;
+};
+
+constexpr unsigned most_checks = 4; // one text is judged, the others wait
+
+// Shares the counter: at the end of the loop the frame that holds this is destroyed after the router.
+struct CountedCheck {
+    explicit CountedCheck(std::shared_ptr<unsigned> counter) : count(std::move(counter)) { ++*count; }
+    ~CountedCheck() { --*count; }
+    CountedCheck(const CountedCheck &) = delete;
+    CountedCheck &operator=(const CountedCheck &) = delete;
+    std::shared_ptr<unsigned> count;
 };
 
 class ApiRouter {
@@ -56,6 +69,7 @@ class ApiRouter {
     boost::asio::awaitable<ApiAnswer> containers();
     boost::asio::awaitable<ApiAnswer> quotas(const ApiRequest &);
     ApiAnswer change_quota(const ApiRequest &);
+    boost::asio::awaitable<ApiAnswer> suggest(const ApiRequest &);
     boost::asio::awaitable<Result<telemetry::Snapshot>> read_snapshot();
     boost::asio::awaitable<std::shared_ptr<const Result<telemetry::Snapshot>>> snapshot();
     boost::asio::awaitable<std::shared_ptr<const Result<std::vector<LearnedAddress>>>> all_learned();

@@ -5,6 +5,7 @@
 #include "userspace/base/clock.h"
 #include "userspace/daemon/api_router.h"
 #include "userspace/daemon/api_server.h"
+#include "userspace/daemon/audit_keeper.h"
 #include "userspace/daemon/cgroup_paths.h"
 #include "userspace/daemon/dead_rows.h"
 #include "userspace/daemon/files.h"
@@ -67,10 +68,11 @@ class Daemon {
             meter_->freed(rows);
             quotas_->freed();
         };
+        audit_ = std::make_unique<AuditKeeper>(pools_.readers, *enforcer_, *meter_, config_.state_dir, log_);
         control_ = std::make_unique<PolicyControl>(io_, pool_, *enforcer_, std::move(store),
                                                    config_.resolv_conf, log_);
         context_ = std::unique_ptr<ApiContext>(
-            new ApiContext{pool_, pools_.checks, pools_.readers, *enforcer_, *meter_, *quotas_, *control_,
+            new ApiContext{pool_, pools_.checks, pools_.readers, *enforcer_, *meter_, *quotas_, *control_, *audit_,
                            events_, paths_.gate_directory, config_.bpffs, gate_.root_id(),
                            std::chrono::system_clock::now(), absent_strict_roots(paths_), "", false});
         for (const auto &sentence : context_->absent_roots)
@@ -86,6 +88,7 @@ class Daemon {
         asio::co_spawn(io_, bring_up(), asio::detached);
         asio::co_spawn(io_, watch_signals(), asio::detached);
         asio::co_spawn(io_, watch_tree(), asio::detached);
+        asio::co_spawn(io_, audit_->run(), asio::detached);
         asio::co_spawn(io_, watch_events(), asio::detached);
         asio::co_spawn(io_, every_second(), asio::detached);
         asio::co_spawn(io_, quotas_->save_each_second(), asio::detached);
@@ -119,6 +122,7 @@ class Daemon {
         asio::co_spawn(io_, give_up(), asio::detached);
         co_await control_->idle(); // a change under way is finished first
         co_await quotas_->save();
+        co_await audit_->save();
         io_.stop();
     }
 
@@ -167,8 +171,11 @@ class Daemon {
         }
         // The kernel tells of every cgroup's end; those that were no containers are nobody's business.
         const bool end = record.kind == abi::PS_EVENT_DYING || record.kind == abi::PS_EVENT_RELEASED;
-        if (!end || enforcer_->containers().contains(record.cgroup_id))
-            events_.add(meter_->event(record));
+        if (end && !enforcer_->containers().contains(record.cgroup_id))
+            return;
+        auto event = meter_->event(record);
+        audit_->take(event);
+        events_.add(std::move(event));
     }
 
     // What was lost may have been a birth: the tree has them all.
@@ -178,11 +185,7 @@ class Daemon {
         if (lost != events_lost_ || gate.births_lost != births_lost_)
             enforcer_->rescan();
         if (lost > events_lost_) {
-            telemetry::Event event;
-            event.time = std::chrono::system_clock::now();
-            event.kind = telemetry::event_lost;
-            event.length = lost - events_lost_;
-            events_.add(std::move(event));
+            events_.add(telemetry::lost_event(std::chrono::system_clock::now(), lost - events_lost_));
             server_->events_added();
         }
         events_lost_ = lost;
@@ -226,6 +229,7 @@ class Daemon {
     std::unique_ptr<Enforcer> enforcer_;
     std::unique_ptr<Meter> meter_;
     std::unique_ptr<Quotas> quotas_;
+    std::unique_ptr<AuditKeeper> audit_;
     std::unique_ptr<PolicyControl> control_;
     std::unique_ptr<ApiContext> context_;
     std::unique_ptr<ApiRouter> router_;

@@ -62,6 +62,7 @@ class Enforcer {
     const std::string &gate_root() const { return options_.gate_root; } // below the mount
     const container::CgroupTree &tree() const { return tree_; }
     PolicySetPtr policies() const { return policies_; }
+    const policy::Environment &environment() const { return environment_; }
     const container::Selection &selection() const { return *selection_; }
     std::uint32_t generation() const { return generation_; }
     void for_each_image(const std::function<void(const sync::PolicyHandle &, const policy::Image &)> &) const;

@@ -39,6 +39,14 @@ Event from_record(const abi::ps_event &record, std::chrono::nanoseconds monotoni
     return event;
 }
 
+Event lost_event(std::chrono::system_clock::time_point time, std::uint64_t length) {
+    Event gap;
+    gap.time = time;
+    gap.kind = event_lost;
+    gap.length = length;
+    return gap;
+}
+
 void EventLog::add(Event event) {
     events_.push_back(std::move(event));
     if (events_.size() > capacity_) {
@@ -51,10 +59,7 @@ std::optional<Event> EventLog::next(std::uint64_t &position) {
     if (position >= end())
         return std::nullopt;
     if (position < first_) {
-        Event gap;
-        gap.time = events_.front().time;
-        gap.kind = event_lost;
-        gap.length = first_ - position;
+        auto gap = lost_event(events_.front().time, first_ - position);
         dropped_ += gap.length;
         position = first_;
         return gap;

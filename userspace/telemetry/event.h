@@ -35,6 +35,8 @@ struct Event {
 // what to add to the kernel's clock.
 Event from_record(const abi::ps_event &, std::chrono::nanoseconds monotonic_to_wall);
 
+Event lost_event(std::chrono::system_clock::time_point, std::uint64_t length);
+
 class EventLog {
   public:
     explicit EventLog(std::size_t capacity) : capacity_(capacity) {}

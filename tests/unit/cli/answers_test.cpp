@@ -113,12 +113,16 @@ TEST_CASE("diff prints one change a line") {
         {.body =
              R"({"policies": [{"name": "agents", "change": "changed", "containers": ["/p/web"], "changes": [
         {"op": "remove", "path": "spec.allow[llm].ports", "value": "tcp/80"},
-        {"op": "add", "path": "spec.allow[llm].domains", "value": "x.com"}]}], "diagnostics": []})"},
+        {"op": "add", "path": "spec.allow[llm].domains", "value": "x.com"}]}], "would_deny": [{"container": "/p/web",
+        "domain": "y.com", "reason": "no-rule", "policy": "agents", "rule": "llm", "packets": 7}], "diagnostics": []})"},
         {"policy", "diff", directory.file("p.yaml", "a: b\n")});
     CHECK(run.code == 0);
     CHECK(asked.at(0).content_type == "application/yaml");
-    CHECK(run.out == "agents: changed (1 container)\n  - spec.allow[llm].ports  tcp/80\n  + "
-                     "spec.allow[llm].domains  x.com\n");
+    CHECK(
+        run.out ==
+        "agents: changed (1 container)\n  - spec.allow[llm].ports  tcp/80\n  + "
+        "spec.allow[llm].domains  x.com\nwould deny /p/web y.com (no-rule): 7 packets passed so far by rule "
+        "agents/llm\n");
 }
 
 TEST_CASE("error statuses of the daemon have their exit codes") {
@@ -241,4 +245,20 @@ TEST_CASE("features keeps to 80 columns and loses no word") {
             words++;
     }
     CHECK(words == 60);
+}
+
+TEST_CASE("suggest prints the policy as it is, and all of the answer as JSON") {
+    const Answer answer{
+        .body = R"({"container": "/p/web", "policy": "# why\nmode: audit\n", "rules": [], "unrecorded": 2})"};
+    using Words = std::vector<std::string>;
+    const auto format = GENERATE(Words{}, Words{"-o", "yaml"});
+    Words words{"suggest", "-c", "/p/web", "--fold", "3"};
+    words.insert(words.end(), format.begin(), format.end());
+    const auto [run, asked] = exchange(answer, words);
+    CHECK(run.code == 0);
+    CHECK(run.out == "# why\nmode: audit\n");
+    CHECK(asked.at(0).target == "/v1/suggest?container=%2Fp%2Fweb&fold=3");
+    const auto whole = exchange(answer, {"suggest", "-c", "web", "-o", "json"});
+    CHECK(whole.asked.at(0).target == "/v1/suggest?container=web");
+    CHECK(json::parse(whole.run.out).at("unrecorded") == 2);
 }
