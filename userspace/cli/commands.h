@@ -7,6 +7,7 @@
 
 #include <boost/json/fwd.hpp>
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,6 +37,11 @@ struct PolicyShowOptions {
 struct CheckOptions {
     std::vector<std::string> files;
 };
+struct TopOptions {
+    std::string sort = "egress"; // a field of top_table.h
+    std::chrono::milliseconds interval{2000};
+    bool reverse = false, once = false;
+};
 struct UnloadOptions {
     std::string bpffs;     // empty: penstockd's own default
     std::string penstockd; // empty: beside this program, else in the PATH
@@ -54,6 +60,7 @@ int explain(const Session &, const ExplainOptions &);
 int show_counters(const Session &, const std::string &container);
 int show_events(const Session &, const EventOptions &);
 int show_learned(const Session &, const std::string &container);
+int top(const Session &, const TopOptions &);
 int reload(const Session &);
 int unload(const Output &, const UnloadOptions &);
 

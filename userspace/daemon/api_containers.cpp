@@ -55,7 +55,7 @@ ApiAnswer learned_answer(const std::vector<LearnedAddress> &addresses, const Own
 } // namespace
 
 asio::awaitable<ApiAnswer> ApiRouter::container(const Container &found) {
-    auto object = container_json(found);
+    auto object = container_json(found, context_.meter);
     const auto id = found.node.id;
     const auto slot = found.row.slot;
     json::array resolvers;

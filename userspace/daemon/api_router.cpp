@@ -145,7 +145,7 @@ asio::awaitable<ApiAnswer> ApiRouter::get(const ApiRequest &request) {
     if (what == "containers") {
         json::array all;
         for (const auto *entry : sorted_containers(context_.enforcer))
-            all.push_back(container_json(*entry));
+            all.push_back(container_json(*entry, context_.meter));
         co_return json_answer({{"containers", std::move(all)}});
     }
     const auto set = context_.enforcer.policies();
@@ -195,6 +195,7 @@ asio::awaitable<Result<telemetry::Snapshot>> ApiRouter::read_snapshot() {
             snapshot->reload_time = last->time;
         }
         snapshot->events_dropped = context_.events.dropped();
+        snapshot->ready = ready().status == 200;
     }
     co_return snapshot;
 }

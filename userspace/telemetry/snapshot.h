@@ -21,6 +21,12 @@ struct CounterRow {
 // Stands for all names of a container for which it had no counters left.
 inline constexpr const char *other_domains = "(other)";
 
+// A quota in its present window.
+struct QuotaState {
+    std::string container, policy, rule; // rule empty: the container as a whole
+    std::uint64_t spent = 0, bytes = 0, granted = 0;
+};
+
 struct MapFill {
     std::string map;
     std::uint64_t used = 0, capacity = 0;
@@ -37,10 +43,11 @@ struct Snapshot {
     std::vector<CounterRow> counters; // by container, policy, rule, domain, direction, verdict, reason
     std::uint64_t containers = 0, dying = 0, policies = 0, images = 0, generation = 0;
     std::uint64_t learned_addresses = 0;
-    bool reload_ok = true;
+    bool ready = false, reload_ok = true;
     std::chrono::system_clock::time_point reload_time;
     std::uint64_t events_lost = 0, counters_lost = 0, births_lost = 0, scratch_lost = 0; // by the kernel
     std::uint64_t events_dropped = 0; // at slow readers of the API
+    std::vector<QuotaState> quotas;
     std::vector<MapFill> maps;
     std::vector<FeatureState> features;
     std::uint32_t abi_version = 0;

@@ -82,3 +82,45 @@ TEST_CASE("every family has HELP and TYPE before its samples, and stands once") 
     CHECK(has_line(page, "penstock_map_capacity{map=\"names\"} 2"));
     CHECK(page.ends_with("\n"));
 }
+
+TEST_CASE("connections, queries, limit hits and untold events have names of their own, by rule and never by "
+          "domain") {
+    Snapshot snapshot;
+    const auto add = [&](const std::string &domain, std::uint8_t verdict, std::uint8_t reason,
+                         std::uint64_t packets) {
+        snapshot.counters.push_back(row("/a", 1, packets));
+        snapshot.counters.back().domain = domain;
+        snapshot.counters.back().verdict = verdict;
+        snapshot.counters.back().reason = reason;
+    };
+    add("x.test", abi::PS_NONE, abi::PS_R_CONNECTION, 1);
+    add("y.test", abi::PS_NONE, abi::PS_R_CONNECTION, 2);
+    add("", abi::PS_ALLOW, abi::PS_R_DNS_QUERY, 4);
+    add("", abi::PS_ALLOW, abi::PS_R_REVERSE_QUERY, 8);
+    add("", abi::PS_DENY, abi::PS_R_QUERY_RATE, 16);
+    add("", abi::PS_WOULD_DENY, abi::PS_R_QUERY_RATE, 32);
+    add("", abi::PS_DENY, abi::PS_R_QUOTA, 64);
+    add("", abi::PS_UNTOLD, abi::PS_R_QUOTA, 128);
+    add("", abi::PS_UNTOLD, abi::PS_R_NO_RULE, 256);
+    add("", abi::PS_DENY, abi::PS_R_NO_RULE, 512);
+    const auto page = prometheus_text(snapshot);
+    const std::string of_rule = R"({container="/a",policy="p",rule="r")";
+    CHECK(has_line(page, "penstock_connections_total" + of_rule + "} 3"));
+    CHECK(has_line(page, "penstock_dns_queries_total" + of_rule + "} 12"));
+    CHECK(has_line(page, "penstock_limit_hits_total" + of_rule + R"(,limit="query-rate"} 48)"));
+    CHECK(has_line(page, "penstock_limit_hits_total" + of_rule + R"(,limit="quota"} 64)"));
+    CHECK(has_line(page, R"(penstock_events_untold_total{container="/a"} 384)"));
+    CHECK(page.find("x.test") == std::string::npos);
+}
+
+TEST_CASE("a quota is what it allows, granted octets too, and what is spent") {
+    Snapshot snapshot;
+    snapshot.ready = true;
+    snapshot.quotas = {{"/a", "p", "", 5, 100, 20}, {"/a", "p", "r", 1, 10, 0}, {"/a", "p", "r", 2, 10, 0}};
+    const auto page = prometheus_text(snapshot);
+    CHECK(has_line(page, R"(penstock_quota_bytes{container="/a",policy="p",rule=""} 120)"));
+    CHECK(has_line(page, R"(penstock_quota_spent_bytes{container="/a",policy="p",rule=""} 5)"));
+    CHECK(has_line(page, R"(penstock_quota_bytes{container="/a",policy="p",rule="r"} 20)"));
+    CHECK(has_line(page, R"(penstock_quota_spent_bytes{container="/a",policy="p",rule="r"} 3)"));
+    CHECK(has_line(page, "penstock_ready 1"));
+}
