@@ -9,9 +9,6 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <charconv>
-#include <chrono>
-#include <cstdint>
 #include <functional>
 #include <map>
 
@@ -116,20 +113,6 @@ void add_showing(CLI::App &app, Choice &choice) {
     add_container(events, choice.events.container, false);
 }
 
-std::chrono::milliseconds interval_of(const std::string &text) {
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-    const std::uint64_t each = unit == "ms"                  ? 1
-                               : unit == "s" || unit.empty() ? 1000
-                               : unit == "m"                 ? 60'000
-                                                             : 0;
-    if (error != std::errc() || each == 0 || number > 3'600'000 || number * each < 100 ||
-        number * each > 3'600'000)
-        throw CLI::ValidationError("--interval", "expected 100ms to 60m, not '" + text + "'");
-    return std::chrono::milliseconds(number * each);
-}
-
 void add_top(CLI::App &app, Choice &choice) {
     CLI::App *added =
         add_talking(app, choice, "top", "live table of containers: rates, denials, limit hits, quotas",
@@ -148,7 +131,13 @@ void add_top(CLI::App &app, Choice &choice) {
         ->option_text("FIELD");
     added
         ->add_option_function<std::string>(
-            "-i,--interval", [&choice](const std::string &text) { choice.top.interval = interval_of(text); },
+            "-i,--interval",
+            [&choice](const std::string &text) {
+                const auto interval = interval_of(text);
+                if (!interval)
+                    throw CLI::ValidationError("--interval", "expected 100ms to 60m, not '" + text + "'");
+                choice.top.interval = *interval;
+            },
             "time between two readings: 500ms, 2s, 1m; default 2s")
         ->option_text("TIME");
     added->add_flag("-r,--reverse", choice.top.reverse, "the other way round");

@@ -52,9 +52,13 @@ void add(Reading::Container &container, const json::value &row) {
 }
 
 json::value quota_json(const Quota &quota) {
-    return {{"policy", quota.policy}, {"rule", quota.rule},       {"spent", quota.spent},
-            {"bytes", quota.bytes},   {"granted", quota.granted}, {"percent", quota.percent()},
-            {"turns", quota.turns}};
+    return {{"policy", quota.policy},
+            {"rule", quota.rule},
+            {"quota_bytes", quota.bytes},
+            {"granted_bytes", quota.granted},
+            {"spent_bytes", quota.spent},
+            {"per_cent", quota.percent()},
+            {"turns", quota.turns.empty() ? json::value(nullptr) : json::value(quota.turns)}};
 }
 
 double thousandths(double value) {
@@ -74,7 +78,6 @@ double Row::rate(Field field) const {
 
 Reading reading_of(const json::value &counters, const json::value &containers, const json::value &quotas) {
     Reading reading;
-    std::map<std::string, std::string> ids; // of names, for quotas
     for (const json::value &each : list_at(containers, "containers")) {
         const std::string id = text_at(each, "cgroup_id");
         auto &container = reading.containers[id];
@@ -83,21 +86,18 @@ Reading reading_of(const json::value &counters, const json::value &containers, c
         if (!value_at(each, "idle_s").is_null())
             container.idle_s = number_at(each, "idle_s");
         container.is_idle_longer = container.idle_s && value_at(each, "last_activity").is_null();
-        if (container.state != "dying" || !ids.contains(container.name))
-            ids[container.name] = id;
     }
     for (const json::value &row : list_at(counters, "counters"))
         if (const auto found = reading.containers.find(text_at(row, "cgroup_id"));
             found != reading.containers.end())
             add(found->second, row);
-    for (const json::value &each : list_at(quotas, "quotas")) {
-        const auto id = ids.find(text_at(each, "container"));
-        if (id == ids.end())
-            continue;
-        reading.containers[id->second].quotas.push_back(
-            {text_at(each, "policy"), text_at(each, "rule"), text_at(each, "turns"), number_at(each, "spent"),
-             number_at(each, "bytes"), number_at(each, "granted")});
-    }
+    for (const json::value &each : list_at(quotas, "quotas"))
+        if (const auto found = reading.containers.find(text_at(each, "cgroup_id"));
+            found != reading.containers.end())
+            found->second.quotas.push_back({text_at(each, "policy"), text_at(each, "rule"),
+                                            text_at(each, "turns"), number_at(each, "spent_bytes"),
+                                            number_at(each, "quota_bytes"),
+                                            number_at(each, "granted_bytes")});
     return reading;
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <utility>
@@ -116,6 +117,20 @@ std::string field_names() {
     for (const FieldWord &word : words)
         all += (all.empty() ? "" : ", ") + std::string(word.name);
     return all;
+}
+
+std::optional<std::chrono::milliseconds> interval_of(std::string_view text) {
+    constexpr std::uint64_t least = 100, most = 3'600'000;
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+    const std::uint64_t each = unit == "ms"                  ? 1
+                               : unit == "s" || unit.empty() ? 1000
+                               : unit == "m"                 ? 60'000
+                                                             : 0;
+    if (error != std::errc() || number > most || number * each < least || number * each > most)
+        return std::nullopt;
+    return std::chrono::milliseconds(number * each);
 }
 
 void press(View &view, std::string_view keys) {

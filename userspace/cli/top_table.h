@@ -5,6 +5,7 @@
 #include "userspace/cli/table.h"
 #include "userspace/cli/top_rates.h"
 
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -24,6 +25,9 @@ struct View {
 std::optional<Field> field_named(std::string_view);
 std::string_view field_name(Field);
 std::string field_names(); // "name, egress, ..."
+
+// "500ms", "2s", "2", "1m": 100 ms to an hour.
+std::optional<std::chrono::milliseconds> interval_of(std::string_view);
 
 // Octets as a terminal in raw mode sends them: letters, arrows, page keys. Unknown ones do nothing.
 void press(View &, std::string_view keys);

@@ -46,10 +46,6 @@ class Page {
     std::string name_, text_;
 };
 
-bool is_limit(std::uint8_t reason) {
-    return reason >= abi::PS_R_EGRESS_RATE && reason <= abi::PS_R_QUOTA;
-}
-
 // The labels leave the cgroup id out: a page must not hold one series twice, so two tenants of a path add up.
 using Series =
     std::map<std::tuple<std::string, std::string, std::string, std::uint8_t, std::uint8_t, std::uint8_t>,
@@ -80,6 +76,53 @@ void traffic(Page &page, const Snapshot &snapshot) {
     page.family("penstock_bytes_total", "counter",
                 "IP octets of those packets, every segment's headers counted.");
     print([](const auto &sum) { return sum.second; });
+}
+
+std::string seconds_text(std::chrono::system_clock::time_point time) {
+    const auto milliseconds = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
+    char seconds[40];
+    std::snprintf(seconds, sizeof seconds, "%lld.%03d", static_cast<long long>(milliseconds / 1000),
+                  static_cast<int>(milliseconds % 1000));
+    return seconds;
+}
+
+// No policy and rule: the container's own.
+void quotas(Page &page, const Snapshot &snapshot) {
+    const auto sample = [&](const QuotaRow &row, const std::string &value) {
+        page.sample({{"container", row.container}, {"policy", row.policy}, {"rule", row.rule}}, value);
+    };
+    page.family("penstock_quota_bytes", "gauge",
+                "Octets that may be spent in the present window: the quota and what was granted.");
+    for (const auto &row : snapshot.quotas)
+        sample(row, std::to_string(row.bytes));
+    page.family("penstock_quota_spent_bytes", "gauge", "Octets spent of that in the present window.");
+    for (const auto &row : snapshot.quotas)
+        sample(row, std::to_string(row.spent));
+    page.family("penstock_quota_turns_timestamp_seconds", "gauge",
+                "When the present window turns, Unix time; nothing before it has begun.");
+    for (const auto &row : snapshot.quotas)
+        if (row.turns)
+            sample(row, seconds_text(*row.turns));
+}
+
+void state(Page &page, const Snapshot &snapshot) {
+    page.single("penstock_containers", "gauge", "Containers that live.", snapshot.containers);
+    page.single("penstock_containers_dying", "gauge", "Removed containers whose sockets live on.",
+                snapshot.dying);
+    page.single("penstock_policies", "gauge", "Policy documents in force.", snapshot.policies);
+    page.single("penstock_generation", "gauge", "Last policy generation given out.", snapshot.generation);
+    page.single("penstock_learned_addresses", "gauge", "Addresses learned from DNS answers.",
+                snapshot.learned_addresses);
+    page.single("penstock_ready", "gauge", "1 while /readyz says so: attached, and every container bound.",
+                snapshot.ready);
+    page.single("penstock_reload_ok", "gauge", "1 if the last reload or apply was accepted.",
+                snapshot.reload_ok);
+    page.family("penstock_reload_time_seconds", "gauge", "When the last reload or apply ended, Unix time.");
+    page.sample({}, seconds_text(snapshot.reload_time));
+}
+
+bool is_limit(std::uint8_t reason) {
+    return reason >= abi::PS_R_EGRESS_RATE && reason <= abi::PS_R_QUOTA;
 }
 
 // Sums of the rows that `wanted` picks, by what `labels_of` makes of them; one series each.
@@ -136,49 +179,6 @@ void work(Page &page, const Snapshot &snapshot) {
         page.sample({{"container", container}}, sum);
 }
 
-// Of two tenants of one path the sums.
-void quotas(Page &page, const Snapshot &snapshot) {
-    std::map<std::tuple<std::string, std::string, std::string>, std::pair<std::uint64_t, std::uint64_t>>
-        series;
-    for (const auto &quota : snapshot.quotas) {
-        auto &sum = series[{quota.container, quota.policy, quota.rule}];
-        sum.first += quota.bytes + quota.granted;
-        sum.second += quota.spent;
-    }
-    const auto print = [&](auto value_of) {
-        for (const auto &[labels, sum] : series) {
-            const auto &[container, policy, rule] = labels;
-            page.sample({{"container", container}, {"policy", policy}, {"rule", rule}}, value_of(sum));
-        }
-    };
-    page.family("penstock_quota_bytes", "gauge",
-                "What a quota allows in its present window, granted octets too.");
-    print([](const auto &sum) { return sum.first; });
-    page.family("penstock_quota_spent_bytes", "gauge", "What is spent of it.");
-    print([](const auto &sum) { return sum.second; });
-}
-
-void state(Page &page, const Snapshot &snapshot) {
-    page.single("penstock_containers", "gauge", "Containers that live.", snapshot.containers);
-    page.single("penstock_containers_dying", "gauge", "Removed containers whose sockets live on.",
-                snapshot.dying);
-    page.single("penstock_policies", "gauge", "Policy documents in force.", snapshot.policies);
-    page.single("penstock_generation", "gauge", "Last policy generation given out.", snapshot.generation);
-    page.single("penstock_learned_addresses", "gauge", "Addresses learned from DNS answers.",
-                snapshot.learned_addresses);
-    page.single("penstock_ready", "gauge", "1 while /readyz says so: attached, and every container bound.",
-                snapshot.ready);
-    page.single("penstock_reload_ok", "gauge", "1 if the last reload or apply was accepted.",
-                snapshot.reload_ok);
-    page.family("penstock_reload_time_seconds", "gauge", "When the last reload or apply ended, Unix time.");
-    const auto milliseconds =
-        std::chrono::floor<std::chrono::milliseconds>(snapshot.reload_time.time_since_epoch()).count();
-    char seconds[40];
-    std::snprintf(seconds, sizeof seconds, "%lld.%03d", static_cast<long long>(milliseconds / 1000),
-                  static_cast<int>(milliseconds % 1000));
-    page.sample({}, std::string(seconds));
-}
-
 void machinery(Page &page, const Snapshot &snapshot) {
     page.family("penstock_kernel_lost_total", "counter",
                 "What the kernel side had no room for: events, counters, slots at birth, scratch memory.");
@@ -225,10 +225,10 @@ std::string escape_label(std::string_view value) {
 std::string prometheus_text(const Snapshot &snapshot) {
     Page page;
     traffic(page, snapshot);
-    work(page, snapshot);
     quotas(page, snapshot);
     state(page, snapshot);
     machinery(page, snapshot);
+    work(page, snapshot);
     return page.take();
 }
 

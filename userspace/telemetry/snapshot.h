@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,12 +22,6 @@ struct CounterRow {
 // Stands for all names of a container for which it had no counters left.
 inline constexpr const char *other_domains = "(other)";
 
-// A quota in its present window.
-struct QuotaState {
-    std::string container, policy, rule; // rule empty: the container as a whole
-    std::uint64_t spent = 0, bytes = 0, granted = 0;
-};
-
 struct MapFill {
     std::string map;
     std::uint64_t used = 0, capacity = 0;
@@ -38,6 +33,12 @@ struct FeatureState {
     std::string detail, loses;
 };
 
+struct QuotaRow {
+    std::string container, policy, rule; // no policy and rule: the container's own
+    std::uint64_t bytes = 0, spent = 0;  // with what was granted
+    std::optional<std::chrono::system_clock::time_point> turns;
+};
+
 struct Snapshot {
     std::chrono::system_clock::time_point time;
     std::vector<CounterRow> counters; // by container, policy, rule, domain, direction, verdict, reason
@@ -47,7 +48,7 @@ struct Snapshot {
     std::chrono::system_clock::time_point reload_time;
     std::uint64_t events_lost = 0, counters_lost = 0, births_lost = 0, scratch_lost = 0; // by the kernel
     std::uint64_t events_dropped = 0; // at slow readers of the API
-    std::vector<QuotaState> quotas;
+    std::vector<QuotaRow> quotas;     // of running containers
     std::vector<MapFill> maps;
     std::vector<FeatureState> features;
     std::uint32_t abi_version = 0;

@@ -109,36 +109,31 @@ TEST_CASE("a newborn counts from nothing, a counter that fell is no rate, who is
     CHECK(rows_between(before, now, 0).at(0).rate(Field::egress) == 0);
 }
 
-TEST_CASE(
-    "quotas are joined by the container's path, the fullest first; a dying container of that path has none") {
-    json::object dying = container("0x1", "/p/web");
-    dying["state"] = "dying";
+TEST_CASE("quotas are joined by the container's id, the fullest first") {
     const json::object quotas{{"quotas",
-                               {{{"container", "/p/web"},
+                               {{{"cgroup_id", "0x2"},
                                  {"policy", "p"},
                                  {"rule", "r"},
-                                 {"spent", 50},
-                                 {"bytes", 100},
-                                 {"granted", 0},
+                                 {"spent_bytes", 50},
+                                 {"quota_bytes", 100},
+                                 {"granted_bytes", 0},
                                  {"turns", "t"}},
-                                {{"container", "/p/web"},
+                                {{"cgroup_id", "0x2"},
                                  {"policy", "p"},
                                  {"rule", ""},
-                                 {"spent", 90},
-                                 {"bytes", 50},
-                                 {"granted", 50}},
-                                {{"container", "/gone"}, {"spent", 1}, {"bytes", 1}}}}};
-    for (const bool first : {true, false}) {
-        json::array list{dying, container("0x2", "/p/web")};
-        if (!first)
-            std::swap(list[0], list[1]);
-        const auto rows = rows_between({}, reading({}, list, quotas), 1);
-        REQUIRE(rows.size() == 2);
-        CHECK(rows[0].quotas.empty());
-        REQUIRE(rows[1].quotas.size() == 2);
-        CHECK(rows[1].quotas[0].percent() == 90);
-        CHECK(rows[1].quotas[1].rule == "r");
-    }
+                                 {"spent_bytes", 90},
+                                 {"quota_bytes", 50},
+                                 {"granted_bytes", 50},
+                                 {"turns", nullptr}},
+                                {{"cgroup_id", "0x9"}, {"spent_bytes", 1}, {"quota_bytes", 1}}}}};
+    const auto rows =
+        rows_between({}, reading({}, {container("0x1", "/p/web"), container("0x2", "/p/web")}, quotas), 1);
+    REQUIRE(rows.size() == 2);
+    CHECK(rows[0].quotas.empty());
+    REQUIRE(rows[1].quotas.size() == 2);
+    CHECK(rows[1].quotas[0].percent() == 90);
+    CHECK(rows[1].quotas[1].rule == "r");
+    CHECK(rates_json(rows, 1, "").at("containers").at(1).at("quotas").at(0).at("turns").is_null());
     CHECK(Quota{}.percent() == 0);
 }
 

@@ -170,3 +170,14 @@ TEST_CASE("for what is no terminal it is a table with every row") {
                        "/penstock.slice/web    2.0K        0     0      0      0     0      0     -\n"
                        "/b                        0        0     0      0      0     0      0     -\n");
 }
+
+TEST_CASE("an interval has a unit or is seconds, from 100 ms to an hour") {
+    using std::chrono::milliseconds;
+    CHECK(interval_of("500ms") == milliseconds(500));
+    CHECK(interval_of("2") == milliseconds(2000));
+    CHECK(interval_of("2s") == milliseconds(2000));
+    CHECK(interval_of("60m") == milliseconds(3'600'000));
+    for (const std::string_view text :
+         {"", "s", "0", "99ms", "61m", "2h", "2 s", "-1", "1.5s", "99999999999999999999"})
+        CHECK_FALSE(interval_of(text));
+}

@@ -31,8 +31,8 @@ Answer busy(const Asked &asked, std::atomic<int> &readings, bool with_quotas) {
           "last_activity": null}]})"};
     if (with_quotas)
         return {.body =
-                    R"({"quotas": [{"container": "/p/web", "policy": "p", "rule": "r", "spent": 3, "bytes": 4,
-          "granted": 0, "turns": "2026-02-01T00:00:00.000Z"}]})"};
+                    R"({"quotas": [{"container": "/p/web", "cgroup_id": "0x1", "policy": "p", "rule": "r",
+          "spent_bytes": 3, "quota_bytes": 4, "granted_bytes": 0, "turns": "2026-02-01T00:00:00.000Z"}]})"};
     return {.status = 404, .body = R"({"error": "no such path: /v1/quotas", "diagnostics": []})"};
 }
 
@@ -61,7 +61,7 @@ TEST_CASE(
     CHECK(web.at("idle_longer").as_bool());
     CHECK(web.at("quotas").as_array().size() == (with_quotas ? 1 : 0));
     if (with_quotas)
-        CHECK(web.at("quotas").at(0).at("percent").as_int64() == 75);
+        CHECK(web.at("quotas").at(0).at("per_cent").as_int64() == 75);
 }
 
 TEST_CASE("top in YAML has numbers that YAML reads as such") {

@@ -45,7 +45,7 @@ std::string page() {
     Snapshot snapshot;
     snapshot.counters = {row(abi::PS_NONE, abi::PS_R_CONNECTION), row(abi::PS_ALLOW, abi::PS_R_DNS_QUERY),
                          row(abi::PS_DENY, abi::PS_R_QUOTA), row(abi::PS_UNTOLD, abi::PS_R_QUOTA)};
-    snapshot.quotas = {{"/a", "p", "r", 1, 2, 0}};
+    snapshot.quotas = {{"/a", "p", "r", 2, 1, std::chrono::system_clock::now()}};
     snapshot.maps = {{"names", 1, 2}};
     snapshot.features = {{"birth", true, "", ""}};
     return prometheus_text(snapshot);
