@@ -102,7 +102,7 @@ Reading reading_of(const json::value &counters, const json::value &containers, c
 }
 
 std::vector<Row> rows_between(const Reading &before, const Reading &now, double seconds) {
-    static const Reading::Container newborn;
+    static const Reading::Container newborn{};
     std::vector<Row> rows;
     for (const auto &[id, container] : now.containers) {
         const auto found = before.containers.find(id);
