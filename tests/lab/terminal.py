@@ -50,7 +50,7 @@ class Terminal:
         """The last picture that is whole: it ends by clearing what is below."""
         whole = self.text[:self.text.rfind("\x1b[J") + 1]
         last = whole[whole.rfind(HOME):] if HOME in whole else ""
-        return [ESCAPE.sub("", line).rstrip("\x1b") for line in last.split("\r\n")]
+        return [ESCAPE.sub("", line).rstrip("\r\x1b") for line in last.split("\n")]
 
     def until(self, check, deadline_s: float, what: str) -> list[str]:
         end = time.monotonic() + deadline_s

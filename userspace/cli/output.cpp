@@ -17,7 +17,7 @@ namespace json = boost::json;
 namespace {
 
 void print_unit(std::ostream &out, unsigned unit) {
-    std::array<char, 8> buffer{};
+    std::array<char, 16> buffer{};
     std::snprintf(buffer.data(), buffer.size(), "\\u%04x", unit);
     out << buffer.data();
 }

@@ -114,9 +114,9 @@ TEST_CASE("80 columns show everything, the ends of a long name, and the bar of t
     const auto lines = drawn({full, row("/b", 0)}, {}, {80, 24, false});
     REQUIRE(lines.size() == 5);
     CHECK(lines[0] == "2 containers, per second over 2.0 s, by egress");
-    CHECK(lines[2] == "CONTAINER           EGRESS INGRESS  PKTS CONNS QUERY  DENY LIMIT  IDLE      QUOTA");
-    CHECK(lines[3] == "/kubepod….slice/web  12.5M       0     0     0     0     3     0   >1m ####.  83%");
-    CHECK(lines[4] == "/b                       0       0     0     0     0     0     0     -          -");
+    CHECK(lines[2] == "CONTAINER          EGRESS INGRESS  PKTS CONNS QUERY  DENY LIMIT  IDLE      QUOTA");
+    CHECK(lines[3] == "/kubepod…slice/web  12.5M       0     0     0     0     3     0   >1m ####.  83%");
+    CHECK(lines[4] == "/b                      0       0     0     0     0     0     0     -          -");
 }
 
 TEST_CASE("any size is filled and none is exceeded; the least wanted columns go first") {
