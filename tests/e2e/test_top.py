@@ -102,7 +102,7 @@ def test_the_table_is_live_and_keys_move_it(lab, world):
         assert "by egress" in screen[0] and screen[2].startswith("CONTAINER") and max(map(len, screen)) <= 80
         terminal.press("n")
         screen = terminal.until(first_line("by name"), 5, "sorted by name")
-        assert [line.split()[0][-4:] for line in screen[3:3 + len(world)]] == sorted(path.path[-4:] for path in world.values())
+        assert [line.split()[0][-4:] for line in screen[3:3 + len(world)]] == [path[-4:] for path in sorted(one.path for one in world.values())]
         terminal.press("\x1b[C")
         terminal.until(first_line("by egress"), 5, "the next column")
         world["busy"].probe("datagrams", address=ALLOWED, port=PORT, octets=OCTETS, seconds=1, pause_s=0.01)

@@ -33,7 +33,6 @@ constexpr std::size_t events_at_once = 1024; // then other work has its turn
 constexpr auto tick = std::chrono::seconds(1);
 constexpr int rescan_ticks = 5;
 constexpr int pins_ticks = 2;
-constexpr int activity_ticks = 10;
 constexpr auto hygiene_interval = std::chrono::seconds(60);
 constexpr auto shutdown_patience = std::chrono::seconds(10);
 constexpr auto check_patience = std::chrono::seconds(2);
@@ -191,8 +190,7 @@ class Daemon {
                 look_at_pins(context_->pins_trouble, gate_, pin_lock_, config_.bpffs, log_);
                 context_->absent_roots = absent_strict_roots(paths_);
             }
-            if (count % activity_ticks == 1) // soon after the start, too
-                co_await meter_->look_for_activity();
+            co_await meter_->look_for_activity();
             if (enforcer_->tree().unwatched() > 0 && count % rescan_ticks == 0)
                 enforcer_->rescan();
         }

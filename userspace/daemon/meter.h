@@ -42,7 +42,7 @@ class Meter {
     boost::asio::awaitable<Result<telemetry::Snapshot>> snapshot();
     boost::asio::awaitable<Result<std::vector<LearnedAddress>>> learned();
 
-    // Every 10 s: what a container's idle time is told by.
+    // What a container's idle time is told by: when it is due, which is every 10 s or, with very many rows, less often.
     boost::asio::awaitable<void> look_for_activity();
     std::optional<telemetry::Activity::Idle> idle(const Container &) const; // none: not looked at yet
 
@@ -73,6 +73,7 @@ class Meter {
     const Log &log_;
     telemetry::Totals totals_;
     telemetry::Activity activity_;
+    std::chrono::steady_clock::time_point activity_due_;
     std::uint64_t epoch_ = 0; // raised when counts move between the kernel and the totals
     bool freeing_ =
         false; // slots are being cleared: whether their counts are still in the kernel can't be told
