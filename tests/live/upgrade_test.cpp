@@ -151,6 +151,13 @@ TEST_CASE("programs are replaced under a flood: no packet is unfiltered, none is
     CHECK(sum.ingress_allowed == books.open_arrived);
     CHECK(sum.egress_denied == books.closed_refused + books.closed_attempts_refused);
     CHECK(sum.others == 0);
+    std::uint64_t all = 0; // what is no packet, too
+    REQUIRE(gate->maps().counters.for_each([&](const abi::ps_counter_key &key, const abi::ps_counter &count) {
+        all += key.slot == slot ? count.packets : 0;
+    }));
+    const auto by_slot = gate->maps().counters.packets_by_slot(gate->maps().gate.read().next_cell);
+    REQUIRE(by_slot);
+    CHECK(by_slot->at(slot) == all);
     CHECK(gate->maps().gate.read().scratch_lost == 0);
     CHECK(gate->maps().gate.read().counters_lost == 0);
 }

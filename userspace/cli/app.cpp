@@ -4,6 +4,7 @@
 
 #include "userspace/cli/commands.h"
 #include "userspace/cli/terminal_text.h"
+#include "userspace/cli/top_table.h"
 
 #include <CLI/CLI.hpp>
 
@@ -25,6 +26,7 @@ struct Choice {
     EventOptions events;
     QuotaOptions quota;
     SuggestOptions suggest;
+    TopOptions top;
     UnloadOptions unload;
     std::function<int(const Session &)> command;
 };
@@ -111,6 +113,38 @@ void add_showing(CLI::App &app, Choice &choice) {
     events->add_flag("-f,--follow", choice.events.follow, "go on as they happen, until interrupted");
     events->add_flag("--denied", choice.events.denied, "only what was or would have been denied");
     add_container(events, choice.events.container, false);
+}
+
+void add_top(CLI::App &app, Choice &choice) {
+    CLI::App *added =
+        add_talking(app, choice, "top", "live table of containers: rates, denials, limit hits, quotas",
+                    "  penstock top --sort denials\n  penstock top --once --interval 5s -o json\n",
+                    [&choice](const Session &session) { return top(session, choice.top); });
+    added
+        ->add_option_function<std::string>(
+            "-s,--sort",
+            [&choice](const std::string &text) {
+                if (!field_named(text))
+                    throw CLI::ValidationError("--sort",
+                                               "expected one of " + field_names() + ", not '" + text + "'");
+                choice.top.sort = text;
+            },
+            "what to sort by: " + field_names() + "; default egress")
+        ->option_text("FIELD");
+    added
+        ->add_option_function<std::string>(
+            "-i,--interval",
+            [&choice](const std::string &text) {
+                const auto interval = interval_of(text);
+                if (!interval)
+                    throw CLI::ValidationError("--interval", "expected 100ms to 60m, not '" + text + "'");
+                choice.top.interval = *interval;
+            },
+            "time between two readings: 500ms, 2s, 1m; default 2s")
+        ->option_text("TIME");
+    added->add_flag("-r,--reverse", choice.top.reverse, "the other way round");
+    added->add_flag("--once", choice.top.once,
+                    "the rates of one interval, then end; also without a terminal");
 }
 
 void add_explain(CLI::App &app, Choice &choice) {
@@ -280,6 +314,7 @@ int run(std::vector<std::string> arguments, std::ostream &out, std::ostream &err
     app.fallthrough();
     add_socket(&app, choice);
     add_showing(app, choice);
+    add_top(app, choice);
     add_explain(app, choice);
     add_suggest(app, choice);
     add_policy(app, choice);

@@ -7,6 +7,7 @@
 
 #include <boost/json/fwd.hpp>
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +45,11 @@ struct QuotaOptions {
     std::string container, rule; // POLICY/RULE; empty: the container's own
     std::string size;            // add: "500MiB"
 };
+struct TopOptions {
+    std::string sort = "egress"; // a field of top_table.h
+    std::chrono::milliseconds interval{2000};
+    bool reverse = false, once = false;
+};
 struct UnloadOptions {
     std::string bpffs;     // empty: penstockd's own default
     std::string penstockd; // empty: beside this program, else in the PATH
@@ -66,6 +72,7 @@ int show_learned(const Session &, const std::string &container);
 int show_quotas(const Session &, const std::string &container);
 int reset_quota(const Session &, const QuotaOptions &);
 int add_quota(const Session &, const QuotaOptions &);
+int top(const Session &, const TopOptions &);
 int reload(const Session &);
 int unload(const Output &, const UnloadOptions &);
 

@@ -17,9 +17,20 @@ namespace json = boost::json;
 namespace {
 
 void print_unit(std::ostream &out, unsigned unit) {
-    std::array<char, 8> buffer{};
+    std::array<char, 16> buffer{};
     std::snprintf(buffer.data(), buffer.size(), "\\u%04x", unit);
     out << buffer.data();
+}
+
+// A fraction as people and YAML 1.1 read it too: "0.5", where boost::json writes 5E-1.
+std::string number_text(const json::value &value) {
+    if (!value.is_double())
+        return json::serialize(value);
+    std::array<char, 400> buffer{};
+    std::snprintf(buffer.data(), buffer.size(), "%.3f", value.get_double());
+    std::string text = buffer.data();
+    text.erase(text.find_last_not_of('0') + 1);
+    return text + (text.ends_with('.') ? "0" : "");
 }
 
 void print_escaped(std::ostream &out, std::int32_t code_point) {
@@ -63,7 +74,7 @@ class JsonPrinter {
         else if (const auto *text = value.if_string())
             print_string(out_, *text);
         else
-            out_ << json::serialize(value);
+            out_ << number_text(value);
     }
 
   private:
@@ -148,7 +159,7 @@ void emit(YAML::Emitter &emitter, const json::value &value) {
     } else if (value.is_null()) {
         emitter << YAML::Null;
     } else {
-        emitter << YAML::Auto << json::serialize(value);
+        emitter << YAML::Auto << number_text(value);
     }
 }
 

@@ -108,6 +108,14 @@ std::string spent_of(const json::value &container) {
            (spent.size() > 1 ? ", and " + std::to_string(spent.size() - 1) + " more" : "");
 }
 
+// "5m 3s"; ">5m 3s": at least, as nothing was seen since the daemon looks.
+std::string idle_of(const json::value &container) {
+    if (value_at(container, "idle_s").is_null())
+        return "";
+    const bool seen = !value_at(container, "last_activity").is_null();
+    return (seen ? "" : ">") + human_duration(number_at(container, "idle_s"));
+}
+
 // "  title: text", in lines of the terminal's width, or 80.
 void print_sentence(std::ostream &out, std::string_view title, const std::string &text,
                     const Terminal &terminal) {
@@ -184,6 +192,7 @@ int show_containers(const Session &session) {
                                        {"POLICY", Table::Align::left, true},
                                        {"MODE"},
                                        {"STATE"},
+                                       {"IDLE", Table::Align::right},
                                        {"NAME", Table::Align::left, true},
                                        {"BORN"}};
     if (std::any_of(containers.begin(), containers.end(), [](const auto &c) { return !spent_of(c).empty(); }))
@@ -195,6 +204,7 @@ int show_containers(const Session &session) {
                    {policies_of(container)},
                    {mode, mode == "enforce" ? Tone::plain : Tone::warn},
                    {state, state == "running" ? Tone::plain : Tone::dim},
+                   {idle_of(container)},
                    {text_at(container, "name")},
                    {date_and_time(text_at(container, "born"))},
                    {spent_of(container), Tone::bad}});

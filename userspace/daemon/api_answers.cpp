@@ -29,6 +29,12 @@ bool ends_in_components(std::string_view path, std::string_view tail) {
     return path.size() > tail.size() && path.ends_with(tail) && path[path.size() - tail.size() - 1] == '/';
 }
 
+std::chrono::system_clock::time_point wall_time(std::uint64_t monotonic) {
+    return std::chrono::system_clock::time_point(
+        std::chrono::duration_cast<std::chrono::system_clock::duration>(
+            std::chrono::nanoseconds(wall_of_monotonic(monotonic))));
+}
+
 } // namespace
 
 ApiAnswer json_answer(const json::value &value, unsigned status) {
@@ -86,12 +92,16 @@ std::string_view container_mode(const Container &container) {
     }
 }
 
-json::object container_json(const Container &container) {
+json::object container_json(const Container &container, const Meter &meter) {
     auto policies = container.policies;
     std::sort(policies.begin(), policies.end());
-    const std::chrono::system_clock::time_point born(
-        std::chrono::duration_cast<std::chrono::system_clock::duration>(
-            std::chrono::nanoseconds(wall_of_monotonic(container.row.born_ns))));
+    json::value last_activity, idle_s;
+    if (const auto idle = meter.idle(container)) {
+        if (idle->last_ns)
+            last_activity = telemetry::time_text(wall_time(*idle->last_ns));
+        const auto now = monotonic_ns(), since = idle->last_ns.value_or(idle->since_ns);
+        idle_s = now > since ? (now - since) / 1'000'000'000 : 0;
+    }
     return {{"cgroup", utf8_text(container.node.path)},
             {"cgroup_id", hex_id(container.node.id)},
             {"slot", container.row.slot},
@@ -104,6 +114,8 @@ json::object container_json(const Container &container) {
             {"strict_root", (container.row.row_flags & abi::PS_ROW_STRICT_ROOT) != 0},
             {"born", telemetry::time_text(born)},
             {"spent_quotas", json::array()},
+            {"last_activity", std::move(last_activity)},
+            {"idle_s", std::move(idle_s)},
             {"runtime", ""},
             {"name", ""},
             {"id", ""},

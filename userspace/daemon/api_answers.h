@@ -21,7 +21,7 @@ ApiAnswer change_answer(const ChangeOutcome &, std::uint32_t generation, bool co
 
 boost::json::array diagnostics_json(const policy::Diagnostics &);
 boost::json::array strings_json(const std::vector<std::string> &);
-boost::json::object container_json(const Container &);
+boost::json::object container_json(const Container &, const Meter &);
 boost::json::object policy_json(const PolicySet &, std::size_t index, const Enforcer &);
 boost::json::object policy_detail_json(const PolicySet &, std::size_t index, const Enforcer &);
 boost::json::object rule_json(const policy::Policy &, const policy::Rule &, std::string_view action);

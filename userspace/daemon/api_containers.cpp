@@ -72,7 +72,7 @@ asio::awaitable<ApiAnswer> ApiRouter::containers() {
             spent[quota.cgroup_id] = spent_quotas_json(quotas, quota.cgroup_id);
     json::array all;
     for (const auto *entry : sorted_containers(context_.enforcer)) {
-        all.push_back(container_json(*entry));
+        all.push_back(container_json(*entry, context_.meter));
         if (const auto found = spent.find(entry->node.id); found != spent.end())
             all.back().as_object()["spent_quotas"] = std::move(found->second);
     }
@@ -80,7 +80,7 @@ asio::awaitable<ApiAnswer> ApiRouter::containers() {
 }
 
 asio::awaitable<ApiAnswer> ApiRouter::container(const Container &found) {
-    auto object = container_json(found);
+    auto object = container_json(found, context_.meter);
     const auto id = found.node.id;
     const auto slot = found.row.slot;
     json::array resolvers;

@@ -190,6 +190,7 @@ asio::awaitable<Result<telemetry::Snapshot>> ApiRouter::read_snapshot() {
         }
         snapshot->events_dropped = context_.events.dropped();
         snapshot->quotas = quota_rows(co_await context_.quotas.list());
+        snapshot->ready = ready().status == 200;
     }
     co_return snapshot;
 }

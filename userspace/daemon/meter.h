@@ -4,11 +4,13 @@
 #pragma once
 
 #include "userspace/daemon/enforcer.h"
+#include "userspace/telemetry/activity.h"
 #include "userspace/telemetry/event.h"
 #include "userspace/telemetry/snapshot.h"
 #include "userspace/telemetry/totals.h"
 
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -40,6 +42,10 @@ class Meter {
     boost::asio::awaitable<Result<telemetry::Snapshot>> snapshot();
     boost::asio::awaitable<Result<std::vector<LearnedAddress>>> learned();
 
+    // What a container's idle time is told by: when it is due, which is every 10 s or, with very many rows, less often.
+    boost::asio::awaitable<void> look_for_activity();
+    std::optional<telemetry::Activity::Idle> idle(const Container &) const; // none: not looked at yet
+
     telemetry::Event event(const abi::ps_event &) const;
     void add_names(const policy::Image &);
     const telemetry::Totals::RuleName *rule(std::uint64_t id) const;
@@ -66,6 +72,8 @@ class Meter {
     std::string state_dir_;
     const Log &log_;
     telemetry::Totals totals_;
+    telemetry::Activity activity_;
+    std::chrono::steady_clock::time_point activity_due_;
     std::uint64_t epoch_ = 0; // raised when counts move between the kernel and the totals
     bool freeing_ =
         false; // slots are being cleared: whether their counts are still in the kernel can't be told

@@ -2,6 +2,7 @@
 // Stacks of free numbers, and the counters that take their cells from one.
 #include "userspace/kernel/maps.h"
 
+#include <algorithm>
 #include <bpf/libbpf.h>
 #include <utility>
 #include <vector>
@@ -91,6 +92,33 @@ Result<void> CounterMap::for_each(const Wanted &wanted, const Visit &visit) cons
         visit(key, *total);
     }
     return {};
+}
+
+// A row that is erased or made meanwhile may be seen with another's counts.
+Result<std::vector<std::uint64_t>> CounterMap::packets_by_slot(std::uint32_t next_cell) const {
+    std::vector<std::uint64_t> cells(std::min(next_cell, cells_.max_entries()));
+    const auto all_cpus = cells_.per_cpu(cpus_);
+    RawMap::Walk walk;
+    while (!walk.done) {
+        std::uint32_t last = 0;
+        const auto visited = all_cpus.visit_some(walk, [&](const void *key, const void *value) {
+            last = *static_cast<const std::uint32_t *>(key);
+            const auto *each = static_cast<const abi::ps_counter *>(value);
+            for (std::size_t cpu = 0; last < cells.size() && cpu < cpus_; ++cpu)
+                cells[last] += each[cpu].packets;
+        });
+        if (!visited)
+            return visited.error();
+        walk.done = walk.done || last + 1 >= cells.size();
+    }
+    std::vector<std::uint64_t> slots(abi::PS_SLOTS);
+    const auto walked = keys_.for_each([&](const abi::ps_counter_key &key, std::uint32_t cell) {
+        if (cell < cells.size() && key.slot < slots.size())
+            slots[key.slot] += cells[cell];
+    });
+    if (!walked)
+        return walked.error();
+    return slots;
 }
 
 Result<std::uint64_t> CounterMap::size() const {

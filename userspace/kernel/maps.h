@@ -86,6 +86,9 @@ class CounterMap {
     Result<void> for_each(const Visit &visit) const {
         return for_each([](const abi::ps_counter_key &) { return true; }, visit);
     }
+    // What all rows of a slot have counted, by slot, read in batches: no system call a row. Cells from `next_cell` on
+    // nobody had yet.
+    Result<std::vector<std::uint64_t>> packets_by_slot(std::uint32_t next_cell) const;
     Result<std::uint64_t> size() const; // rows there are, without reading their cells
 
   private:

@@ -31,6 +31,10 @@ class RawMap {
     // All or, with an error, the first `done`.
     Result<void> update_all(const void *keys, const void *values, std::uint32_t count,
                             std::uint32_t &done) const;
+    // The same map of which a value is those of all CPUs, one behind the other: what walks of a per-CPU map need.
+    RawMap per_cpu(std::size_t cpus) const {
+        return {fd_, name_, key_size_, value_size_ * cpus, max_entries_};
+    }
     using Visit = std::function<void(const void *key, const void *value)>;
     Result<void> for_each(const Visit &) const;
     // A walk in slices: each call visits the next part of the map, until `done`.

@@ -113,10 +113,70 @@ void state(Page &page, const Snapshot &snapshot) {
     page.single("penstock_generation", "gauge", "Last policy generation given out.", snapshot.generation);
     page.single("penstock_learned_addresses", "gauge", "Addresses learned from DNS answers.",
                 snapshot.learned_addresses);
+    page.single("penstock_ready", "gauge", "1 while /readyz says so: attached, and every container bound.",
+                snapshot.ready);
     page.single("penstock_reload_ok", "gauge", "1 if the last reload or apply was accepted.",
                 snapshot.reload_ok);
     page.family("penstock_reload_time_seconds", "gauge", "When the last reload or apply ended, Unix time.");
     page.sample({}, seconds_text(snapshot.reload_time));
+}
+
+bool is_limit(std::uint8_t reason) {
+    return reason >= abi::PS_R_EGRESS_RATE && reason <= abi::PS_R_QUOTA;
+}
+
+// Sums of the rows that `wanted` picks, by what `labels_of` makes of them; one series each.
+template <typename Wanted, typename LabelsOf>
+auto summed(const Snapshot &snapshot, Wanted wanted, LabelsOf labels_of) {
+    std::map<decltype(labels_of(snapshot.counters.front())), std::uint64_t> series;
+    for (const auto &row : snapshot.counters)
+        if (wanted(row))
+            series[labels_of(row)] += row.packets;
+    return series;
+}
+
+// Also in penstock_packets_total; by names of their own, as nobody guesses that a query is a packet with a reason. No label
+// is unbounded: a policy's rules are counted, learned names are not.
+void work(Page &page, const Snapshot &snapshot) {
+    const auto by_rule = [&](std::string_view name, std::string_view help, auto wanted) {
+        page.family(name, "counter", help);
+        const auto rule_of = [](const CounterRow &row) {
+            return std::tuple(row.container, row.policy, row.rule);
+        };
+        for (const auto &[labels, sum] : summed(snapshot, wanted, rule_of)) {
+            const auto &[container, policy, rule] = labels;
+            page.sample({{"container", container}, {"policy", policy}, {"rule", rule}}, sum);
+        }
+    };
+    by_rule("penstock_connections_total", "Connections and UDP conversations begun.",
+            [](const CounterRow &row) {
+                return row.verdict == abi::PS_NONE && row.reason == abi::PS_R_CONNECTION;
+            });
+    by_rule("penstock_dns_queries_total", "DNS queries that were let pass.", [](const CounterRow &row) {
+        return row.verdict == abi::PS_ALLOW &&
+               (row.reason == abi::PS_R_DNS_QUERY || row.reason == abi::PS_R_REVERSE_QUERY);
+    });
+    page.family("penstock_limit_hits_total", "counter",
+                "Packets, connections and queries that a limit denied, or would have denied in audit mode.");
+    const auto limit_of = [](const CounterRow &row) {
+        return std::tuple(row.container, row.policy, row.rule, row.reason);
+    };
+    const auto is_hit = [](const CounterRow &row) {
+        return (row.verdict == abi::PS_DENY || row.verdict == abi::PS_WOULD_DENY) && is_limit(row.reason);
+    };
+    for (const auto &[labels, sum] : summed(snapshot, is_hit, limit_of)) {
+        const auto &[container, policy, rule, reason] = labels;
+        page.sample(
+            {{"container", container}, {"policy", policy}, {"rule", rule}, {"limit", reason_name(reason)}},
+            sum);
+    }
+    page.family(
+        "penstock_events_untold_total", "counter",
+        "Denials without an event: the container's budget of events was spent, or the ring was full.");
+    const auto is_untold = [](const CounterRow &row) { return row.verdict == abi::PS_UNTOLD; };
+    for (const auto &[container, sum] :
+         summed(snapshot, is_untold, [](const auto &row) { return row.container; }))
+        page.sample({{"container", container}}, sum);
 }
 
 void machinery(Page &page, const Snapshot &snapshot) {
@@ -168,6 +228,7 @@ std::string prometheus_text(const Snapshot &snapshot) {
     quotas(page, snapshot);
     state(page, snapshot);
     machinery(page, snapshot);
+    work(page, snapshot);
     return page.take();
 }
 

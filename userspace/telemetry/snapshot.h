@@ -44,7 +44,7 @@ struct Snapshot {
     std::vector<CounterRow> counters; // by container, policy, rule, domain, direction, verdict, reason
     std::uint64_t containers = 0, dying = 0, policies = 0, images = 0, generation = 0;
     std::uint64_t learned_addresses = 0;
-    bool reload_ok = true;
+    bool ready = false, reload_ok = true;
     std::chrono::system_clock::time_point reload_time;
     std::uint64_t events_lost = 0, counters_lost = 0, births_lost = 0, scratch_lost = 0; // by the kernel
     std::uint64_t events_dropped = 0; // at slow readers of the API

@@ -19,7 +19,10 @@ TEST_CASE("a command line that means nothing is exit 2, an error on stderr, noth
         Words{"counters", "--container"}, Words{"events", "--denied=maybe"}, Words{"counters", "-c", ""},
         Words{"learned", "--container="}, Words{"policy", "show", ""},
         Words{"explain", "-c", "web", "--domain", ""}, Words{"suggest"},
-        Words{"suggest", "-c", "web", "--fold", "1"}, Words{"unload", "now"}, Words{"status", "ps"});
+        Words{"suggest", "-c", "web", "--fold", "1"}, Words{"unload", "now"},
+        Words{"top", "--sort", "bogus"}, Words{"top", "--interval", "2h"}, Words{"top", "--interval", "0"},
+        Words{"top", "--interval", "99ms"}, Words{"top", "--interval", "s"}, Words{"top", "-i", ""},
+        Words{"status", "ps"});
     const auto run = run_cli(words);
     INFO(run.out << run.err);
     CHECK(run.code == 2);
@@ -43,7 +46,7 @@ TEST_CASE("every command has help with examples and the exit codes") {
         GENERATE(Words{"status"}, Words{"features"}, Words{"ps"}, Words{"policy"}, Words{"policy", "check"},
                  Words{"policy", "show"}, Words{"policy", "diff"}, Words{"policy", "apply"},
                  Words{"policy", "delete"}, Words{"explain"}, Words{"suggest"}, Words{"counters"},
-                 Words{"events"}, Words{"learned"}, Words{"reload"}, Words{"unload"});
+                 Words{"events"}, Words{"learned"}, Words{"reload"}, Words{"unload"}, Words{"top"});
     Words asked = words;
     asked.push_back("--help");
     const auto run = run_cli(asked);
@@ -60,7 +63,7 @@ TEST_CASE("the program has help that names every command, and a version") {
     const auto help = run_cli({"--help"});
     CHECK(help.code == 0);
     for (const std::string command : {"status", "features", "ps", "policy", "explain", "suggest", "counters",
-                                      "events", "learned", "reload", "unload"})
+                                      "events", "learned", "reload", "unload", "top"})
         CHECK(contains(help.out, "\n  " + command + " "));
     const auto version = run_cli({"--version"});
     CHECK(version.code == 0);
@@ -71,7 +74,7 @@ TEST_CASE("without a daemon every command that needs one is exit 2 and says wher
     const Words words =
         GENERATE(Words{"status"}, Words{"features"}, Words{"ps"}, Words{"policy", "show"},
                  Words{"policy", "show", "x"}, Words{"policy", "delete", "x"}, Words{"counters"},
-                 Words{"events"}, Words{"events", "-f"}, Words{"learned"}, Words{"reload"},
+                 Words{"events"}, Words{"events", "-f"}, Words{"top"}, Words{"learned"}, Words{"reload"},
                  Words{"suggest", "-c", "web"}, Words{"explain", "-c", "web", "--ip", "192.0.2.1"});
     const bool before = GENERATE(true, false);
     Words all = words;

@@ -96,3 +96,35 @@ TEST_CASE("a quota is three series; one whose window has not begun turns at no t
     CHECK(page.find(R"(penstock_quota_turns_timestamp_seconds{container="/a",policy="p")") ==
           std::string::npos);
 }
+
+TEST_CASE("connections, queries, limit hits and untold events have names of their own, by rule and never by "
+          "domain") {
+    Snapshot snapshot;
+    const auto add = [&](const std::string &domain, std::uint8_t verdict, std::uint8_t reason,
+                         std::uint64_t packets) {
+        snapshot.counters.push_back(row("/a", 1, packets));
+        snapshot.counters.back().domain = domain;
+        snapshot.counters.back().verdict = verdict;
+        snapshot.counters.back().reason = reason;
+    };
+    snapshot.ready = true;
+    add("x.test", abi::PS_NONE, abi::PS_R_CONNECTION, 1);
+    add("y.test", abi::PS_NONE, abi::PS_R_CONNECTION, 2);
+    add("", abi::PS_ALLOW, abi::PS_R_DNS_QUERY, 4);
+    add("", abi::PS_ALLOW, abi::PS_R_REVERSE_QUERY, 8);
+    add("", abi::PS_DENY, abi::PS_R_QUERY_RATE, 16);
+    add("", abi::PS_WOULD_DENY, abi::PS_R_QUERY_RATE, 32);
+    add("", abi::PS_DENY, abi::PS_R_QUOTA, 64);
+    add("", abi::PS_UNTOLD, abi::PS_R_QUOTA, 128);
+    add("", abi::PS_UNTOLD, abi::PS_R_NO_RULE, 256);
+    add("", abi::PS_DENY, abi::PS_R_NO_RULE, 512);
+    const auto page = prometheus_text(snapshot);
+    const std::string of_rule = R"({container="/a",policy="p",rule="r")";
+    CHECK(has_line(page, "penstock_connections_total" + of_rule + "} 3"));
+    CHECK(has_line(page, "penstock_dns_queries_total" + of_rule + "} 12"));
+    CHECK(has_line(page, "penstock_limit_hits_total" + of_rule + R"(,limit="query-rate"} 48)"));
+    CHECK(has_line(page, "penstock_limit_hits_total" + of_rule + R"(,limit="quota"} 64)"));
+    CHECK(has_line(page, R"(penstock_events_untold_total{container="/a"} 384)"));
+    CHECK(has_line(page, "penstock_ready 1"));
+    CHECK(page.find("x.test") == std::string::npos);
+}
