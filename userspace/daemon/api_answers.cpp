@@ -112,7 +112,7 @@ json::object container_json(const Container &container, const Meter &meter) {
             {"generation", container.image ? container.handle.generation : 0},
             {"policy_hash", hex_id(container.image ? container.image->settings.content_hash : 0)},
             {"strict_root", (container.row.row_flags & abi::PS_ROW_STRICT_ROOT) != 0},
-            {"born", telemetry::time_text(born)},
+            {"born", telemetry::time_text(wall_time(container.row.born_ns))},
             {"spent_quotas", json::array()},
             {"last_activity", std::move(last_activity)},
             {"idle_s", std::move(idle_s)},
