@@ -188,13 +188,9 @@ int show_containers(const Session &session) {
         return exit_ok;
     }
     const auto &containers = list_at(*answer, "containers");
-    std::vector<Table::Column> columns{{"CONTAINER", Table::Align::left, true},
-                                       {"POLICY", Table::Align::left, true},
-                                       {"MODE"},
-                                       {"STATE"},
-                                       {"IDLE", Table::Align::right},
-                                       {"NAME", Table::Align::left, true},
-                                       {"BORN"}};
+    std::vector<Table::Column> columns{
+        {"CONTAINER", Table::Align::left, true}, {"POLICY", Table::Align::left, true}, {"MODE"}, {"STATE"},
+        {"IDLE", Table::Align::right},           {"NAME", Table::Align::left, true},   {"BORN"}};
     if (std::any_of(containers.begin(), containers.end(), [](const auto &c) { return !spent_of(c).empty(); }))
         columns.push_back({"QUOTA"});
     Table table(columns);

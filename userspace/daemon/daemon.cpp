@@ -72,8 +72,8 @@ class Daemon {
         control_ = std::make_unique<PolicyControl>(io_, pool_, *enforcer_, std::move(store),
                                                    config_.resolv_conf, log_);
         context_ = std::unique_ptr<ApiContext>(
-            new ApiContext{pool_, pools_.checks, pools_.readers, *enforcer_, *meter_, *quotas_, *control_, *audit_,
-                           events_, paths_.gate_directory, config_.bpffs, gate_.root_id(),
+            new ApiContext{pool_, pools_.checks, pools_.readers, *enforcer_, *meter_, *quotas_, *control_,
+                           *audit_, events_, paths_.gate_directory, config_.bpffs, gate_.root_id(),
                            std::chrono::system_clock::now(), absent_strict_roots(paths_), "", false});
         for (const auto &sentence : context_->absent_roots)
             log_.warning(sentence);

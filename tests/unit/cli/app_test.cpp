@@ -19,10 +19,9 @@ TEST_CASE("a command line that means nothing is exit 2, an error on stderr, noth
         Words{"counters", "--container"}, Words{"events", "--denied=maybe"}, Words{"counters", "-c", ""},
         Words{"learned", "--container="}, Words{"policy", "show", ""},
         Words{"explain", "-c", "web", "--domain", ""}, Words{"suggest"},
-        Words{"suggest", "-c", "web", "--fold", "1"}, Words{"unload", "now"},
-        Words{"top", "--sort", "bogus"}, Words{"top", "--interval", "2h"}, Words{"top", "--interval", "0"},
-        Words{"top", "--interval", "99ms"}, Words{"top", "--interval", "s"}, Words{"top", "-i", ""},
-        Words{"status", "ps"});
+        Words{"suggest", "-c", "web", "--fold", "1"}, Words{"unload", "now"}, Words{"top", "--sort", "bogus"},
+        Words{"top", "--interval", "2h"}, Words{"top", "--interval", "0"}, Words{"top", "--interval", "99ms"},
+        Words{"top", "--interval", "s"}, Words{"top", "-i", ""}, Words{"status", "ps"});
     const auto run = run_cli(words);
     INFO(run.out << run.err);
     CHECK(run.code == 2);
