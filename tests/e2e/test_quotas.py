@@ -146,7 +146,6 @@ def test_what_was_spent_outlives_a_reboot(lab, world):
     assert spend(container, 11) == {"sent": 10, "EPERM": 1}
 
 
-@pytest.mark.xfail(strict=True, reason="limiter__window takes a start before the boot, a negative number, for one that is to come")
 def test_a_window_that_began_before_the_boot_turns_when_it_would_have(lab, world):
     container = world["aged"]
     assert spend(container, 11) == {"sent": 10, "EPERM": 1}
