@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "lib/bucket.h"
 #include "lib/identity.h"
 
 #define ACCOUNT_ROW(direction, verdict, reason)                                                              \
@@ -12,7 +13,7 @@
 
 /*
  * May the container have one more row of a name? Only so many, and not the last cells: a container that asks for ever
- * new names must not cost another its counters. The daemon gives rows of names that fell silent back.
+ * new names must not cost another its counters. What comes after is counted, too, as PS_NAME_OTHER.
  */
 static __always_inline int account__admits_name(__u32 slot) {
     struct ps_gate *g = identity__gate();
@@ -38,6 +39,7 @@ PS_GLOBAL __u32 account__cell(__u32 slot, __u64 rule, __u64 name_hash, __u32 row
                                  .verdict = (__u8)(row >> 8),
                                  .reason = (__u8)(row >> 16)};
     const __u32 *found = bpf_map_lookup_elem(&counters, &key);
+    struct ps_gate *g = identity__gate();
     __u32 cell;
 
     if (found)
@@ -48,15 +50,9 @@ PS_GLOBAL __u32 account__cell(__u32 slot, __u64 rule, __u64 name_hash, __u32 row
         if (found)
             return *found + 1;
     }
-    if (bpf_map_pop_elem(&free_cells, &cell)) { /* none was given back: one that nobody had */
-        struct ps_gate *g = identity__gate();
-
-        if (!g || g->next_cell >= PS_CELLS)
-            return 0;
-        cell = __sync_fetch_and_add(&g->next_cell, 1);
-        if (cell >= PS_CELLS)
-            return 0;
-    }
+    cell = g ? bucket__take_number(&free_cells, &g->next_cell, PS_CELLS) : PS_CELLS;
+    if (cell >= PS_CELLS)
+        return 0;
     if (!bpf_map_update_elem(&counters, &key, &cell, BPF_NOEXIST))
         return cell + 1;
     bpf_map_push_elem(&free_cells, &cell, 0); /* lost to another CPU, or no memory */

@@ -29,18 +29,11 @@ static __always_inline struct ps_event *event__reserve(void *ring, __u8 kind) {
 static __always_inline int event__may_tell(__u32 slot) {
     const struct ps_gate *g = identity__gate();
     struct ps_teller *teller = bpf_map_lookup_elem(&tellers, &slot);
-    __u64 now, seen, start;
 
     if (!g || !teller)
         return 0;
-    if (!g->event_cost_ns)
-        return 1;
-    now = bpf_ktime_get_ns();
-    seen = *(volatile __u64 *)&teller->full_ns;
-    start = seen > now ? seen : now;
-    if (start - now + g->event_cost_ns > g->event_burst_ns)
-        return 0;
-    return __sync_val_compare_and_swap(&teller->full_ns, seen, start + g->event_cost_ns) == seen;
+    return !g->event_cost_ns ||
+           bucket__take(&teller->full_ns, g->event_cost_ns, g->event_burst_ns, bpf_ktime_get_ns(), 1);
 }
 
 #define EVENT_HAS_NAME 0x10000

@@ -14,26 +14,17 @@
 
 /* ---- which limits, which budget ---- */
 
-/* A new budget's index, PS_BUDGETS when there is none. */
-static __always_inline __u32 limiter__new_budget(void) {
-    struct ps_gate *g = identity__gate();
-    __u32 index;
-
-    if (!bpf_map_pop_elem(&free_budgets, &index))
-        return index;
-    return g && g->next_budget < PS_BUDGETS ? __sync_fetch_and_add(&g->next_budget, 1) : PS_BUDGETS;
-}
-
 /* Index plus 1 of what the container has spent for the rule; made when it is not there. 0: there is no room. */
 PS_GLOBAL __u32 limiter__budget(__u32 slot, __u64 rule) {
     struct ps_budget_key key = {.rule = rule, .slot = slot};
     const __u32 *found = bpf_map_lookup_elem(&budget_ids, &key);
+    struct ps_gate *g = identity__gate();
     struct ps_budget *b;
     __u32 index;
 
     if (found)
         return *found + 1;
-    index = limiter__new_budget();
+    index = g ? bucket__take_number(&free_budgets, &g->next_budget, PS_BUDGETS) : PS_BUDGETS;
     b = bpf_map_lookup_elem(&budgets, &index);
     if (!b)
         return 0;
@@ -80,17 +71,7 @@ static __always_inline __u64 limiter__cost(const struct ps_rate *rate, __u64 uni
 
 /* Takes `units` from the bucket: 1, or 0 when they are not there. */
 static __always_inline int limiter__take(__u64 *full, const struct ps_rate *rate, __u64 units, __u64 now) {
-    __u64 cost = limiter__cost(rate, units), seen, start;
-
-    for (int i = 0; i < LIMITER_TRIES; i++) {
-        seen = *(volatile __u64 *)full;
-        start = seen > now ? seen : now;
-        if (start - now + cost > rate->burst_ns)
-            return 0;
-        if (__sync_val_compare_and_swap(full, seen, start + cost) == seen)
-            return 1;
-    }
-    return 0;
+    return bucket__take(full, limiter__cost(rate, units), rate->burst_ns, now, LIMITER_TRIES);
 }
 
 static __always_inline void limiter__give_back(__u64 *full, const struct ps_rate *rate, __u64 units) {

@@ -21,7 +21,7 @@ struct finding {
 
 #define PAST_CAN_REMEMBER 1
 #define PAST_ADMITTED 2  /* its connect() was charged as a connection */
-#define PAST_SAME_FLOW 4 /* what it remembers is of this flow; the three below are, too */
+#define PAST_SAME_FLOW 4 /* what it remembers is of this flow; so are the two below */
 #define PAST_ACCEPTED 8  /* others opened it */
 #define PAST_AGAIN 16    /* and a packet of it was allowed before: a SYN is sent again */
 
