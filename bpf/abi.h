@@ -10,8 +10,9 @@
  */
 #pragma once
 
+#include "flow_row.h"
 #include "layout.h"
-#include "limits.h"
+#include "limit.h"
 #include "reason.h"
 
 #ifdef __cplusplus
@@ -19,7 +20,7 @@ namespace penstock::abi {
 #endif
 
 enum ps_capacities {
-    PS_ABI_VERSION = 4,
+    PS_ABI_VERSION = 5,
     PS_SLOTS = 16384,             /* containers at one time */
     PS_POLICIES = 32768,          /* compiled policies at one time, old and new while they change */
     PS_LEVELS = 32,               /* cgroup depth at which a row may stand: 0..31 */
@@ -36,6 +37,7 @@ enum ps_capacities {
     PS_CELLS = 131072,            /* counter rows of all containers together */
     PS_LIMITS = 65536,            /* limits of all policies together, of their rules too */
     PS_BUDGETS = 65536,           /* what all containers together have spent of them */
+    PS_FLOWS = 32768,             /* rows of the flow log, of all containers together */
     PS_BIRTH_ENTRIES = 8192,      /* birth patterns, and paths that policies select */
     PS_BIRTH_SUFFIX_MAX = 24,     /* octets after the wildcard of a selected path */
     PS_BIRTH_PATTERN_MAX = 251,   /* octets of a path or name prefix in the birth trie */
@@ -99,11 +101,13 @@ struct ps_gate {
     __u32 next_cell;              /* of `cells` that nobody had yet; those given back are in free_cells */
     __u32 next_budget;            /* the same of `budgets` and free_budgets */
     __u32 name_rows_per_slot;     /* counter rows of learned names that one container may have; then PS_NAME_OTHER */
+    __u32 next_flow;              /* the same of `flows` and free_flows */
+    __u32 flows_per_slot;         /* rows of the flow log that one container may have */
     __u32 pad;
     __u64 event_cost_ns;          /* a container may tell one event in this time; 0: as many as it likes */
     __u64 event_burst_ns;         /* after this long without any it may tell burst / cost at once */
 };
-PS_ASSERT_SIZE(ps_gate, 112);
+PS_ASSERT_SIZE(ps_gate, 120);
 
 /* ---- identity ---- */
 
@@ -166,7 +170,8 @@ struct ps_policy {
     __u8 resolvers_any;
     __u8 default_reason;          /* PS_R_NO_RULE, or PS_R_BIRTH for the birth policies */
     __u8 limited;                 /* PS_LIMITED_* */
-    __u8 pad[2];
+    __u8 flows;                   /* 1: its containers' flows are logged */
+    __u8 pad;
 };
 PS_ASSERT_SIZE(ps_policy, 24);
 enum ps_limited { PS_LIMITED_CONTAINER = 1, PS_LIMITED_RULES = 2 }; /* limits has entries of it: rule 0; of rules */
@@ -334,11 +339,11 @@ struct ps_ring_entry {
     __u8 key[32];
 };
 PS_ASSERT_SIZE(ps_ring_entry, 32);
-/* heads: ARRAY by slot: how often each of the container's rings was written. */
+/* heads: ARRAY by slot, mmapable: how often each of the container's rings was written. */
 struct ps_heads {
-    __u32 head[8];                /* by ps_ring_kind; 0: counter rows of names */
+    __u32 head[8];                /* by ps_ring_kind, and ps_head: rows it has */
 };
-enum ps_head { PS_HEAD_NAME_ROWS = 0 };
+enum ps_head { PS_HEAD_NAME_ROWS = 0, PS_HEAD_FLOWS = 5 };
 PS_ASSERT_SIZE(ps_heads, 32);
 
 /*
@@ -362,7 +367,7 @@ struct ps_socket {
     __u8 pad[2];
     __u32 egress_cell, ingress_cell; /* of `cells`, plus 1; 0: none */
     __u32 paced_window;           /* of pace.h, in which it was last counted among those that send */
-    __u32 pad2;
+    __u32 flow_row;               /* of `flows`, plus 1; 0: not logged */
 };
 PS_ASSERT_SIZE(ps_socket, 96);
 

@@ -84,7 +84,8 @@ enum ps_reason {
     PS_R_DOMAIN_EVICTED = 113,
     PS_R_UDP_PEER_EVICTED = 114,
     PS_R_CONNECTION = 115,        /* a connection was begun, or a UDP conversation */
-    PS_R_COUNT = 116,
+    PS_R_FLOW_UNLOGGED = 116,     /* a packet of a flow for which the flow log had no room */
+    PS_R_COUNT = 117,
 };
 
 /* One list for every printer: X(enumerator without PS_R_, text name). Text names are API. */
@@ -116,7 +117,7 @@ enum ps_reason {
     X(BUDGET_STORE, "budget-store") X(EGRESS_RATE, "egress-rate")                                 \
     X(INGRESS_RATE, "ingress-rate") X(PACKET_RATE, "packet-rate")                                 \
     X(CONNECTION_RATE, "connection-rate") X(QUERY_RATE, "query-rate") X(QUOTA, "quota")           \
-    X(CONNECTION, "connection")
+    X(CONNECTION, "connection") X(FLOW_UNLOGGED, "flow-unlogged")
 
 #ifdef __cplusplus
 } // namespace penstock::abi

@@ -30,6 +30,8 @@ abi::ps_policy unite_settings(const Policies &policies) {
             settings.inbound = abi::PS_DENY;
         if (!policy->loopback_allowed)
             settings.loopback = abi::PS_DENY;
+        if (policy->logs_flows)
+            settings.flows = 1;
         if (policy->dns.resolvers_any)
             settings.resolvers_any = 1;
         settings.min_ttl_s = std::max(settings.min_ttl_s, policy->dns.min_ttl_s);
@@ -106,7 +108,7 @@ std::uint64_t content_hash(const Image &image) {
         .number(settings.min_ttl_s)
         .number(settings.mode)
         .number(settings.inbound);
-    digest.number(settings.loopback).number(settings.resolvers_any).number(settings.default_reason);
+    digest.number(settings.loopback).number(settings.resolvers_any).number(settings.default_reason).number(settings.flows);
     digest.number(image.resolvers.size());
     for (const auto &resolver : image.resolvers)
         digest.raw(resolver.octets.data(), resolver.octets.size());

@@ -110,6 +110,7 @@ struct Policy {
     Limits limits;
     bool inbound_allowed = true;
     bool loopback_allowed = true;
+    bool logs_flows = false;
 };
 
 } // namespace penstock::policy

@@ -33,6 +33,7 @@ const char *example_of(const std::string &field) {
         {"mode", "enforce"},
         {"inbound", "allow"},
         {"loopback", "allow"},
+        {"flows", "on"},
         {"private", "deny"},
         {"kind", "EgressPolicy"},
         {"api_version", "penstock/v1"},

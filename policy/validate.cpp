@@ -93,6 +93,8 @@ void read_spec(const v1::Spec &message, Policy &policy, const Where &spec) {
         policy.inbound_allowed = choose(message.inbound(), {"deny", "allow"}, spec.field("inbound")) == 1;
     if (message.has_loopback())
         policy.loopback_allowed = choose(message.loopback(), {"deny", "allow"}, spec.field("loopback")) == 1;
+    if (message.has_flows())
+        policy.logs_flows = choose(message.flows(), {"off", "on"}, spec.field("flows")) == 1;
 }
 
 } // namespace

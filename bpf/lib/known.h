@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "lib/flow_log.h"
 #include "lib/kernel.h"
 #include "lib/limiter.h"
 #include "lib/scratch.h"
@@ -28,6 +29,7 @@ struct known_flow {
     __u32 own[4], peer[4]; /* as in the packet; of IPv4 the first */
     __u16 own_port, peer_port;
     __u32 headers; /* octets of L3 and L4 */
+    __u32 tcp_flags;
     int is_v4;
 };
 
@@ -63,9 +65,10 @@ static __always_inline __u32 known__u32(const __u8 *octets) {
 }
 
 /* Octets of the L4 header, 0 when it is not plain: a SYN opens something. */
-static __always_inline __u32 known__l4(const __u8 *l4, __u8 protocol) {
+static __always_inline __u32 known__l4(struct known_flow *k, const __u8 *l4, __u8 protocol) {
     if (protocol == PS_PROTO_UDP)
         return 8;
+    k->tcp_flags = l4[13];
     if ((l4[13] & (PS_TCP_SYN | PS_TCP_ACK)) == PS_TCP_SYN || l4[12] < 0x50)
         return 0;
     return (l4[12] >> 4) * 4;
@@ -81,7 +84,7 @@ static __always_inline int known__read_v4(struct __sk_buff *skb, struct known_fl
         return 0;
     if (h[0] != 0x45 || cursor__be16(h + 6) & 0x3fff || h[9] != protocol)
         return 0; /* options, fragments */
-    l4 = known__l4(h + 20, protocol);
+    l4 = known__l4(k, h + 20, protocol);
     k->headers = 20 + l4;
     k->is_v4 = 1;
     k->own[0] = known__u32(h + (out ? 12 : 16));
@@ -100,7 +103,7 @@ static __always_inline int known__read_v6(struct __sk_buff *skb, struct known_fl
         return 0;
     if (h[0] >> 4 != 6 || h[6] != protocol)
         return 0; /* extension headers */
-    l4 = known__l4(h + 40, protocol);
+    l4 = known__l4(k, h + 40, protocol);
     k->headers = 40 + l4;
     for (int i = 0; i < 4; i++) {
         k->own[i] = known__u32(h + (out ? 8 : 24) + 4 * i);
@@ -170,7 +173,7 @@ static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
     if (!(skb->protocol == bpf_htons(0x0800) ? known__read_v4(skb, &k, protocol, out)
                                              : known__read_v6(skb, &k, protocol, out)))
         return 0;
-    if (known__word_now(m, &k) != word)
+    if (known__word_now(m, &k) != word || (m->flow_row && !flow_log__is_of(m->flow_row, word)))
         return 0;
     if (skb->gso_segs > 1) {
         packets = skb->gso_segs;
@@ -183,6 +186,8 @@ static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
     if ((m->container || m->by_rule) && known__is_over(skb, m, direction, length, packets))
         return 0;
     account__count(out ? m->egress_cell : m->ingress_cell, packets, length);
+    if (m->flow_row)
+        flow_log__known(m->flow_row, (__u32)direction, k.tcp_flags, packets, length);
     return 1;
 }
 
@@ -240,6 +245,8 @@ PS_GLOBAL int known__remember(struct __sk_buff *skb, __u32 index, __u32 reason) 
     const struct ps_slot *slot;
     struct known_flow k = {};
     struct ps_socket *m;
+    struct ps_flow *log;
+    __u64 word;
     __u32 row;
 
     sk = sk ? bpf_sk_fullsock(sk) : 0;
@@ -268,7 +275,12 @@ PS_GLOBAL int known__remember(struct __sk_buff *skb, __u32 index, __u32 reason) 
     m->ingress_cell =
         account__cell(s->slot, m->rule, m->name_hash, ACCOUNT_ROW(PS_INGRESS, PS_ALLOW, PS_R_INBOUND));
     known__of_flow(&k, &s->flow);
+    word = known__word(&k, slot, s->binding);
+    m->flow_row = s->logs ? flow_log__row(index) : 0;
+    log = flow_log__at(m->flow_row);
+    if (log)
+        *(volatile __u64 *)&log->word = word;
     asm volatile("" ::: "memory"); /* all of it before it is known */
-    *(volatile __u64 *)&m->flow = known__word(&k, slot, s->binding);
+    *(volatile __u64 *)&m->flow = word;
     return 0;
 }

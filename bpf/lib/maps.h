@@ -188,6 +188,7 @@ struct {
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, PS_SLOTS);
+    __uint(map_flags, BPF_F_MMAPABLE); /* the daemon gives rows back while programs take them */
     __type(key, __u32);
     __type(value, struct ps_heads);
 } heads SEC(".maps") __weak;
@@ -228,6 +229,28 @@ struct {
     __type(key, __u32);
     __type(value, struct ps_teller);
 } tellers SEC(".maps") __weak;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, PS_FLOWS);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ps_flow_key);
+    __type(value, __u32);
+} flow_ids SEC(".maps") __weak;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PS_FLOWS);
+    __uint(map_flags, BPF_F_MMAPABLE); /* the daemon reads and frees while programs count */
+    __type(key, __u32);
+    __type(value, struct ps_flow);
+} flows SEC(".maps") __weak;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_STACK);
+    __uint(max_entries, PS_FLOWS);
+    __uint(value_size, sizeof(__u32));
+} free_flows SEC(".maps") __weak;
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);

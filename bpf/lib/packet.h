@@ -12,7 +12,9 @@
 #define PS_PROTO_TCP 6
 #define PS_PROTO_UDP 17
 #define PS_PROTO_ICMPV6 58
+#define PS_TCP_FIN 0x01
 #define PS_TCP_SYN 0x02
+#define PS_TCP_RST 0x04
 #define PS_TCP_ACK 0x10
 #define PS_PORT_DNS 53
 #define PS_IFINDEX_LO 1

@@ -39,6 +39,7 @@ struct scratch {
     __u64 open_rule; /* and the rule */
     __u32 touches;   /* allowed UDP: its peer is to be noted once the packet is charged */
     __u32 past;      /* PAST_*: what the packet's socket remembers */
+    __u32 logs;      /* the packet's flow is logged, if it passes */
     __u8 message[PS_ANSWER_MAX];
     __u8 name[PS_NAME_END + 264]; /* see above */
     __u32 name_length;            /* octets of the text */
@@ -64,6 +65,7 @@ struct scratch {
     /* keys, here and not on the stack: six calls deep every 32 octets count */
     struct ps_domain_key domain_key;
     struct ps_udp_peer_key peer_key;
+    struct ps_flow_key flow_key;
     struct ps_learned blank_learned;
     struct ps_domain domain;
 };
@@ -95,7 +97,7 @@ static __always_inline struct scratch *scratch__at(__u32 index) {
 }
 
 static __always_inline void scratch__open(__u32 index, const struct flow *f, __u32 slot, __u64 binding,
-                                          __u32 mode) {
+                                          __u32 mode, __u32 logs) {
     struct scratch *s = scratch__at(index);
 
     if (!s)
@@ -110,6 +112,7 @@ static __always_inline void scratch__open(__u32 index, const struct flow *f, __u
     s->past = 0;
     s->pid = 0;
     s->touches = 0;
+    s->logs = logs;
     __builtin_memset(&s->best, 0, sizeof(s->best));
 }
 

@@ -192,7 +192,12 @@ static __always_inline void verdict__settle_limits(struct decision *d, __u32 ope
  */
 static __always_inline int verdict__settle(struct decision *d, const struct flow *f,
                                            const struct identity *me) {
+    int passes;
+
     verdict__apply_mode(d, me);
+    passes = d->verdict == PS_ALLOW || d->verdict == PS_WOULD_DENY;
+    if (passes && f->packets && me->policy->flows && d->scratch != PS_SCRATCH_NONE)
+        flow_log__packet(d->scratch, d->verdict | (__u32)d->reason << 8, d->rule, d->name_hash);
     account__add(me->slot, d->rule, d->verdict == PS_ALLOW ? d->name_hash : 0,
                  ACCOUNT_ROW(f->direction, d->verdict, d->reason), f->packets ? f->packets : 1, f->length);
     if (d->verdict != PS_ALLOW && d->scratch != PS_SCRATCH_NONE)
@@ -200,7 +205,12 @@ static __always_inline int verdict__settle(struct decision *d, const struct flow
                       d->verdict | (__u32)d->reason << 8 | (d->has_name ? EVENT_HAS_NAME : 0));
     if (d->scratch != PS_SCRATCH_NONE)
         scratch__release(d->scratch);
-    return d->verdict == PS_ALLOW || d->verdict == PS_WOULD_DENY;
+    return passes;
+}
+
+/* Of the flow log: what leaves this host, and no questions to resolvers, which have counters and events of their own. */
+static __always_inline int verdict__is_logged(const struct flow *f) {
+    return f->packets && !f->over_lo && !gate__is_dns(f);
 }
 
 /* Claims a scratch and puts the flow there. 0 and a denial when there is none. */
@@ -211,7 +221,8 @@ static __always_inline int verdict__begin(struct decision *d, const struct flow 
         verdict__no_scratch(d);
         return 0;
     }
-    scratch__open(d->scratch, f, me->slot, me->binding, me->policy->mode);
+    scratch__open(d->scratch, f, me->slot, me->binding, me->policy->mode,
+                  me->policy->flows && verdict__is_logged(f));
     return 1;
 }
 

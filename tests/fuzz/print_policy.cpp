@@ -152,6 +152,7 @@ std::string print(const Policy &policy) {
     spec.raw("limits", limits(policy.limits));
     spec.field("inbound", std::string(allow_or_deny(policy.inbound_allowed)));
     spec.field("loopback", std::string(allow_or_deny(policy.loopback_allowed)));
+    spec.field("flows", std::string(policy.logs_flows ? "on" : "off"));
     document.field("apiVersion", std::string("penstock/v1"));
     document.field("kind", std::string("EgressPolicy"));
     document.raw("metadata", "{\"name\": " + quote(policy.name) + "}");

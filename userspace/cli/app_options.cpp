@@ -88,6 +88,14 @@ void add_showing(CLI::App &app, Choice &choice) {
     events->add_flag("-f,--follow", choice.events.follow, "go on as they happen, until interrupted");
     events->add_flag("--denied", choice.events.denied, "only what was or would have been denied");
     add_container(events, choice.events.container, false);
+    CLI::App *flows = add_talking(
+        app, choice, "flows",
+        "the flow log of containers whose policy says flows: on: each flow's octets and packets, when it ends and "
+        "every minute",
+        "  penstock flows\n  penstock flows -f --container web\n  penstock flows -o json | jq -r .remote\n",
+        [&choice](const Session &session) { return show_flows(session, choice.events); });
+    flows->add_flag("-f,--follow", choice.events.follow, "go on as they are told, until interrupted");
+    add_container(flows, choice.events.container, false);
 }
 
 void add_top(CLI::App &app, Choice &choice) {

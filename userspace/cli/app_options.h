@@ -38,7 +38,7 @@ void add_container(CLI::App *command, std::string &container, bool required);
 CLI::App *add_talking(CLI::App &parent, Choice &choice, const char *name, const char *help,
                       const char *examples, std::function<int(const Session &)> command);
 
-void add_showing(CLI::App &, Choice &); // status features ps counters events learned
+void add_showing(CLI::App &, Choice &); // status features ps counters learned events flows
 void add_top(CLI::App &, Choice &);
 void add_explain(CLI::App &, Choice &);
 void add_suggest(CLI::App &, Choice &);

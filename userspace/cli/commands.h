@@ -68,6 +68,7 @@ int explain(const Session &, const ExplainOptions &);
 int suggest(const Session &, const SuggestOptions &);
 int show_counters(const Session &, const std::string &container);
 int show_events(const Session &, const EventOptions &);
+int show_flows(const Session &, const EventOptions &);
 int show_learned(const Session &, const std::string &container);
 int show_quotas(const Session &, const std::string &container);
 int reset_quota(const Session &, const QuotaOptions &);

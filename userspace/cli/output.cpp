@@ -215,6 +215,11 @@ const json::array &list_at(const json::value &value, std::string_view field) {
     return list != nullptr ? *list : none;
 }
 
+std::string rule_of(const json::value &value) {
+    const std::string policy = text_at(value, "policy"), rule = text_at(value, "rule");
+    return rule.empty() || policy.empty() ? policy + rule : policy + "/" + rule;
+}
+
 std::string joined_at(const json::value &value, std::string_view field, std::string_view separator) {
     std::string out;
     for (const json::value &element : list_at(value, field)) {

@@ -36,6 +36,7 @@ std::uint64_t number_at(const boost::json::value &, std::string_view field);
 bool flag_at(const boost::json::value &, std::string_view field);
 const boost::json::array &list_at(const boost::json::value &, std::string_view field);
 const boost::json::value &value_at(const boost::json::value &, std::string_view field); // missing: null
+std::string rule_of(const boost::json::value &); // "policy/rule" of its fields, or the one there is
 std::string joined_at(const boost::json::value &, std::string_view field, std::string_view separator);
 
 } // namespace penstock::cli

@@ -218,8 +218,8 @@ template <typename Protocol> class Connection {
         stream_.expires_after(patience);
         co_await http::async_write_header(stream_, serializer,
                                           asio::redirect_error(asio::use_awaitable, error));
-        std::uint64_t position = shared_->log.begin();
-        const std::uint64_t last = shared_->log.end(); // without follow: what is there now
+        std::uint64_t position = wanted.from->begin();
+        const std::uint64_t last = wanted.from->end(); // without follow: what is there now
         while (!error && !shared_->stopping) {
             const std::string lines = next_lines(wanted, position, wanted.follow ? UINT64_MAX : last);
             if (!lines.empty()) {
@@ -228,7 +228,7 @@ template <typename Protocol> class Connection {
                                            asio::redirect_error(asio::use_awaitable, error));
             } else if (!wanted.follow) {
                 break;
-            } else if (position >= shared_->log.end() && co_await wait_for_events()) {
+            } else if (position >= wanted.from->end() && co_await wait_for_events()) {
                 co_return; // the client closed
             }
         }
@@ -240,7 +240,7 @@ template <typename Protocol> class Connection {
     std::string next_lines(const EventStream &wanted, std::uint64_t &position, std::uint64_t last) {
         std::string lines;
         while (lines.size() < stream_batch && position < last) {
-            const auto event = shared_->log.next(position);
+            const auto event = wanted.from->next(position);
             if (!event)
                 break;
             const bool lost = event->kind == telemetry::event_lost;

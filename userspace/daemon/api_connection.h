@@ -14,9 +14,8 @@
 namespace penstock::daemon {
 
 struct ApiShared {
-    ApiShared(boost::asio::io_context &io, const Log &sink, telemetry::EventLog &event_log,
-              ApiServer::Handler request_handler)
-        : logger(sink), log(event_log), handler(std::move(request_handler)), events_added(io) {
+    ApiShared(boost::asio::io_context &io, const Log &sink, ApiServer::Handler request_handler)
+        : logger(sink), handler(std::move(request_handler)), events_added(io) {
         events_added.expires_at(boost::asio::steady_timer::time_point::max());
     }
     void close_all() {
@@ -26,7 +25,6 @@ struct ApiShared {
     }
 
     const Log &logger;
-    telemetry::EventLog &log;
     ApiServer::Handler handler;
     boost::asio::steady_timer events_added; // cancelled to wake all that wait on it
     std::map<const void *, std::function<void()>> open;

@@ -10,6 +10,10 @@
 #include <string_view>
 #include <vector>
 
+namespace penstock::telemetry {
+class EventLog;
+}
+
 namespace penstock::daemon {
 
 struct ApiRequest {
@@ -21,8 +25,9 @@ struct ApiRequest {
     bool metrics_only = false; // came over TCP
 };
 
-// GET /v1/events: what the connection is to send after the head.
+// GET /v1/events and /v1/flows: what the connection is to send after the head.
 struct EventStream {
+    telemetry::EventLog *from = nullptr; // outlives the server
     bool follow = false;
     bool denied_only = false;
     std::optional<std::uint64_t> container; // cgroup id

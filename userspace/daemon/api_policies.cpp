@@ -112,6 +112,7 @@ Values policy_values(const policy::Policy &policy) {
     add_limits(values, "spec.", policy.limits);
     values.emplace_back("spec.inbound", policy.inbound_allowed ? "allow" : "deny");
     values.emplace_back("spec.loopback", policy.loopback_allowed ? "allow" : "deny");
+    values.emplace_back("spec.flows", policy.logs_flows ? "on" : "off");
     std::sort(values.begin(), values.end());
     return values;
 }

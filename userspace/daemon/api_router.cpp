@@ -39,6 +39,7 @@ const std::vector<Endpoint> &endpoints() {
         {{"v1", "policies", "*"}, {"GET", "DELETE"}, {}},
         {{"v1", "counters"}, {"GET"}, {"container"}},
         {{"v1", "events"}, {"GET"}, {"follow", "denied", "container"}},
+        {{"v1", "flows"}, {"GET"}, {"follow", "container"}},
         {{"v1", "learned"}, {"GET"}, {"container"}},
         {{"v1", "quotas"}, {"GET"}, {"container"}},
         {{"v1", "quotas", "reset"}, {"POST"}, {"container", "rule"}},
@@ -125,7 +126,9 @@ asio::awaitable<ApiAnswer> ApiRouter::get(const ApiRequest &request) {
     if (what == "counters")
         co_return co_await counters(request);
     if (what == "events")
-        co_return events(request);
+        co_return stream(request, context_.events);
+    if (what == "flows")
+        co_return stream(request, context_.flows);
     if (what == "learned")
         co_return co_await learned(request);
     if (what == "quotas")
@@ -261,9 +264,10 @@ asio::awaitable<ApiAnswer> ApiRouter::metrics() {
     co_return co_await on_pool(context_.readers, write);
 }
 
-ApiAnswer ApiRouter::events(const ApiRequest &request) const {
+ApiAnswer ApiRouter::stream(const ApiRequest &request, telemetry::EventLog &from) const {
     ApiAnswer answer;
     answer.events.emplace();
+    answer.events->from = &from;
     const auto follow = flag(request, "follow"), denied = flag(request, "denied");
     if (!follow || !denied)
         return error_answer(400, "follow and denied are 1 or 0");

@@ -27,7 +27,7 @@ struct ApiContext {                    // borrowed: lives as long as the daemon
     Quotas &quotas;
     PolicyControl &control;
     AuditKeeper &audit;
-    const telemetry::EventLog &events;
+    telemetry::EventLog &events, &flows;
     std::string gate_root, bpffs; // absolute paths
     std::uint64_t gate_root_id = 0;
     std::chrono::system_clock::time_point started;
@@ -74,7 +74,7 @@ class ApiRouter {
     boost::asio::awaitable<std::shared_ptr<const Result<telemetry::Snapshot>>> snapshot();
     boost::asio::awaitable<std::shared_ptr<const Result<std::vector<LearnedAddress>>>> all_learned();
     ApiAnswer ready() const;
-    ApiAnswer events(const ApiRequest &) const;
+    ApiAnswer stream(const ApiRequest &, telemetry::EventLog &from) const;
 
     const ApiContext &context_;
     Turn check_turn_;

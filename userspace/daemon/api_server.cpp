@@ -41,8 +41,8 @@ bool is_alive(const std::string &path) {
 
 class ApiServer::Impl : public std::enable_shared_from_this<ApiServer::Impl> {
   public:
-    Impl(asio::io_context &io, const Log &logger, telemetry::EventLog &log, Handler handler)
-        : io_(io), shared_(std::make_shared<ApiShared>(io, logger, log, std::move(handler))) {}
+    Impl(asio::io_context &io, const Log &logger, Handler handler)
+        : io_(io), shared_(std::make_shared<ApiShared>(io, logger, std::move(handler))) {}
 
     template <typename Acceptor> void serve(std::shared_ptr<Acceptor> acceptor, bool metrics_only) {
         closers_.push_back([acceptor] {
@@ -87,8 +87,8 @@ class ApiServer::Impl : public std::enable_shared_from_this<ApiServer::Impl> {
     std::string socket_path_;
 };
 
-ApiServer::ApiServer(asio::io_context &io, const Log &logger, telemetry::EventLog &log, Handler handler)
-    : impl_(std::make_shared<Impl>(io, logger, log, std::move(handler))) {}
+ApiServer::ApiServer(asio::io_context &io, const Log &logger, Handler handler)
+    : impl_(std::make_shared<Impl>(io, logger, std::move(handler))) {}
 
 ApiServer::~ApiServer() {
     stop();

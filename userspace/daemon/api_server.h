@@ -20,8 +20,8 @@ class ApiServer {
   public:
     using Handler = std::function<boost::asio::awaitable<ApiAnswer>(ApiRequest)>;
 
-    // The context, the log and the events outlive the server.
-    ApiServer(boost::asio::io_context &, const Log &, telemetry::EventLog &, Handler);
+    // The context and the log outlive the server.
+    ApiServer(boost::asio::io_context &, const Log &, Handler);
     ~ApiServer();
 
     // Replaces a socket that nobody listens on; an error if another daemon does. Mode 0660, group penstock if there is one.

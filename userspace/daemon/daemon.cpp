@@ -9,6 +9,7 @@
 #include "userspace/daemon/cgroup_paths.h"
 #include "userspace/daemon/dead_rows.h"
 #include "userspace/daemon/files.h"
+#include "userspace/daemon/flow_keeper.h"
 #include "userspace/daemon/lock.h"
 #include "userspace/daemon/notify.h"
 #include "userspace/daemon/pins_watch.h"
@@ -69,17 +70,18 @@ class Daemon {
             quotas_->freed();
         };
         audit_ = std::make_unique<AuditKeeper>(pools_.readers, *enforcer_, *meter_, config_.state_dir, log_);
+        flows_ = std::make_unique<FlowKeeper>(pool_, gate_, *enforcer_, *meter_, log_);
         control_ = std::make_unique<PolicyControl>(io_, pool_, *enforcer_, std::move(store),
                                                    config_.resolv_conf, log_);
         context_ = std::unique_ptr<ApiContext>(
             new ApiContext{pool_, pools_.checks, pools_.readers, *enforcer_, *meter_, *quotas_, *control_,
-                           *audit_, events_, paths_.gate_directory, config_.bpffs, gate_.root_id(),
+                           *audit_, events_, flows_->log(), paths_.gate_directory, config_.bpffs, gate_.root_id(),
                            std::chrono::system_clock::now(), absent_strict_roots(paths_), "", false});
         for (const auto &sentence : context_->absent_roots)
             log_.warning(sentence);
         router_ = std::make_unique<ApiRouter>(io_, *context_);
         server_ = std::make_unique<ApiServer>(
-            io_, log_, events_, [this](ApiRequest request) { return router_->answer(std::move(request)); });
+            io_, log_, [this](ApiRequest request) { return router_->answer(std::move(request)); });
         if (auto listening = server_->listen_unix(config_.api_socket); !listening)
             return listening;
         if (!config_.metrics_address.empty())
@@ -198,6 +200,8 @@ class Daemon {
         for (int count = 1;; ++count) {
             co_await sleep_for(tick);
             note_lost_events();
+            if (co_await flows_->look())
+                server_->events_added();
             co_await enforcer_->sweep();
             if (count % pins_ticks == 0) {
                 look_at_pins(context_->pins_trouble, gate_, pin_lock_, config_.bpffs, log_);
@@ -231,6 +235,7 @@ class Daemon {
     std::unique_ptr<Meter> meter_;
     std::unique_ptr<Quotas> quotas_;
     std::unique_ptr<AuditKeeper> audit_;
+    std::unique_ptr<FlowKeeper> flows_;
     std::unique_ptr<PolicyControl> control_;
     std::unique_ptr<ApiContext> context_;
     std::unique_ptr<ApiRouter> router_;

@@ -96,9 +96,7 @@ Result<Meter::Reading> Meter::read_all() const {
             reading.domains.insert(*known);
         } else if (const auto domain = gate_.maps().domains.lookup({name.second, name.first, 0});
                    domain && *domain) {
-            const auto *text = reinterpret_cast<const char *>((*domain)->reversed);
-            const auto length = std::min<std::size_t>((*domain)->length, sizeof(*domain)->reversed);
-            reading.domains[name] = telemetry::forward_name({text, length});
+            reading.domains[name] = telemetry::domain_name(**domain);
         }
     }
     return reading;

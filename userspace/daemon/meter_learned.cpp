@@ -44,10 +44,7 @@ asio::awaitable<Result<std::vector<LearnedAddress>>> Meter::learned() {
                 const auto domain = maps.domains.lookup({name.name_hash, key.slot, 0});
                 if (!domain || !*domain) // made room for another meanwhile
                     continue;
-                const auto *text = reinterpret_cast<const char *>((*domain)->reversed);
-                const auto length = std::min<std::size_t>((*domain)->length, sizeof(*domain)->reversed);
-                address.names.push_back({telemetry::forward_name({text, length}),
-                                         wall_of_monotonic(name.expires_ns), name.expires_ns <= now});
+                address.names.push_back({telemetry::domain_name(**domain), wall_of_monotonic(name.expires_ns), name.expires_ns <= now});
             }
             all.push_back(std::move(address));
         }

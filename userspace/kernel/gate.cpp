@@ -76,15 +76,21 @@ Result<void> Gate::Parts::fill_maps() {
     auto gate = mapped("gate");
     auto slots = mapped("slots");
     auto budgets = mapped("budgets");
-    for (const auto *each : {&gate, &slots, &budgets})
+    auto flows = mapped("flows");
+    auto heads = mapped("heads");
+    for (const auto *each : {&gate, &slots, &budgets, &flows, &heads})
         if (!*each)
             return each->error();
     maps.gate = GateElement(std::move(*gate));
     maps.slots = SlotTable(std::move(*slots));
     maps.budgets = BudgetTable(std::move(*budgets), raw("budgets").max_entries());
+    maps.flows = FlowTable(std::move(*flows), raw("flows").max_entries());
+    maps.head_rows = HeadTable(std::move(*heads));
     maps.free_slots = FreeNumbers(raw("free_slots"));
     maps.free_cells = FreeNumbers(raw("free_cells"));
     maps.free_budgets = FreeNumbers(raw("free_budgets"));
+    maps.free_flows = FreeNumbers(raw("free_flows"));
+    maps.flow_ids = decltype(maps.flow_ids)(raw("flow_ids"));
     maps.containers = decltype(maps.containers)(raw("containers"));
     maps.birth = decltype(maps.birth)(raw("birth"));
     maps.policies = decltype(maps.policies)(raw("policies"));

@@ -25,6 +25,7 @@ struct GateOptions {
     std::uint32_t udp_peers_per_slot = 512;
     std::uint32_t domains_per_slot = 1024;
     std::uint32_t name_rows_per_slot = 256;              // counter rows of learned names
+    std::uint32_t flows_per_slot = 4096;                 // rows of the flow log
     std::uint64_t event_cost_ns = 10'000'000;            // a container may tell 100 events a second
     std::uint64_t event_burst_ns = 1000 * 10'000'000ULL; // and 1,000 at once
 };

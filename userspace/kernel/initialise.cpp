@@ -16,6 +16,7 @@ abi::ps_gate caps_of(const GateOptions &options) {
     gate.udp_peers_per_slot = options.udp_peers_per_slot;
     gate.domains_per_slot = options.domains_per_slot;
     gate.name_rows_per_slot = options.name_rows_per_slot;
+    gate.flows_per_slot = options.flows_per_slot;
     gate.event_cost_ns = options.event_cost_ns;
     gate.event_burst_ns = options.event_burst_ns;
     return gate;

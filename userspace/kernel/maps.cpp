@@ -2,10 +2,6 @@
 #include "userspace/kernel/maps.h"
 
 #include <atomic>
-#include <cerrno>
-#include <sys/mman.h>
-#include <unistd.h>
-#include <utility>
 
 namespace penstock::kernel {
 namespace {
@@ -19,31 +15,6 @@ template <class T> void store(T &field, T value) {
 }
 
 } // namespace
-
-Result<MappedArray> MappedArray::open(int fd, const std::string &name, std::size_t bytes) {
-    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    MappedArray array;
-    array.bytes_ = (bytes + page - 1) / page * page;
-    void *const data = ::mmap(nullptr, array.bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (data == MAP_FAILED)
-        return system_error("mmap map " + name, errno);
-    array.data_ = data;
-    return array;
-}
-
-MappedArray::MappedArray(MappedArray &&other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
-
-MappedArray &MappedArray::operator=(MappedArray &&other) noexcept {
-    std::swap(data_, other.data_);
-    std::swap(bytes_, other.bytes_);
-    return *this;
-}
-
-MappedArray::~MappedArray() {
-    if (data_)
-        ::munmap(data_, bytes_);
-}
 
 // A slot number comes from a map that other code writes: an impossible one means the overflow slot, not a place
 // past the mapping.
@@ -90,6 +61,7 @@ abi::ps_gate GateElement::read() const {
     copy.level_mask = load(from.level_mask);
     copy.next_serial = load(from.next_serial);
     copy.next_budget = load(from.next_budget);
+    copy.next_flow = load(from.next_flow);
     copy.events_lost = load(from.events_lost);
     copy.counters_lost = load(from.counters_lost);
     copy.births_lost = load(from.births_lost);
@@ -120,6 +92,7 @@ void GateElement::set_caps(const abi::ps_gate &caps) {
     store(element().udp_peers_per_slot, caps.udp_peers_per_slot);
     store(element().domains_per_slot, caps.domains_per_slot);
     store(element().name_rows_per_slot, caps.name_rows_per_slot);
+    store(element().flows_per_slot, caps.flows_per_slot);
     store(element().event_cost_ns, caps.event_cost_ns);
     store(element().event_burst_ns, caps.event_burst_ns);
 }

@@ -4,6 +4,8 @@
 #pragma once
 
 #include "bpf/abi.h"
+#include "userspace/kernel/flow_table.h"
+#include "userspace/kernel/mapped_array.h"
 #include "userspace/kernel/raw_map.h"
 
 #include <array>
@@ -50,8 +52,8 @@ template <class Key, class Value> class Map : private RawMap {
     }
 };
 
-// free_slots, free_cells, free_budgets: a stack of numbers that are not taken, shared with the programs. Of cells and budgets it
-// holds only those that were given back; gate.next_cell and next_budget are the first that nobody had.
+// free_slots, free_cells, free_budgets, free_flows: a stack of numbers that are not taken, shared with the programs. Of all but
+// slots it holds only those that were given back; gate.next_cell, next_budget and next_flow are the first that nobody had.
 class FreeNumbers : private RawMap {
   public:
     FreeNumbers() = default;
@@ -98,21 +100,6 @@ class CounterMap {
     RawMap cells_;
     FreeNumbers free_;
     std::size_t cpus_ = 0;
-};
-
-// A memory-mapped array map: reads and atomic writes without system calls. Move-only owner of the mapping.
-class MappedArray {
-  public:
-    static Result<MappedArray> open(int fd, const std::string &name, std::size_t bytes);
-    MappedArray() = default;
-    MappedArray(MappedArray &&other) noexcept;
-    MappedArray &operator=(MappedArray &&other) noexcept;
-    ~MappedArray();
-    void *data() const { return data_; }
-
-  private:
-    void *data_ = nullptr;
-    std::size_t bytes_ = 0;
 };
 
 // slots: what the programs and the daemon say about each container's slot.
@@ -203,6 +190,7 @@ struct Maps {
     FreeNumbers free_slots;
     FreeNumbers free_cells;
     FreeNumbers free_budgets;
+    FreeNumbers free_flows;
     Map<std::uint64_t, abi::ps_row> containers;
     Map<abi::ps_birth_key, abi::ps_birth> birth;
     Map<Id, abi::ps_policy> policies;
@@ -215,6 +203,9 @@ struct Maps {
     Map<Id, abi::ps_limits> limits;
     Map<abi::ps_budget_key, std::uint32_t> budget_ids;
     BudgetTable budgets;
+    Map<abi::ps_flow_key, std::uint32_t> flow_ids;
+    FlowTable flows;
+    HeadTable head_rows;
     Map<abi::ps_address_key, abi::ps_learned> learned;
     Map<abi::ps_domain_key, abi::ps_domain> domains;
     Map<abi::ps_query_key, abi::ps_query> queries;

@@ -153,7 +153,7 @@ bool merge(const std::vector<Entry> &from, const std::vector<Entry> &to, std::si
 bool same_settings(const abi::ps_policy &a, const abi::ps_policy &b) {
     return a.min_ttl_s == b.min_ttl_s && a.mode == b.mode && a.inbound == b.inbound &&
            a.loopback == b.loopback && a.resolvers_any == b.resolvers_any &&
-           a.default_reason == b.default_reason && a.limited == b.limited;
+           a.default_reason == b.default_reason && a.limited == b.limited && a.flows == b.flows;
 }
 
 // Sockets remember where their limits stand by the policy's id and generation: other limits are another policy.

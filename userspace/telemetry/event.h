@@ -11,15 +11,25 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace penstock::telemetry {
 
 // Not from the kernel: `length` events are missing at this place.
 constexpr std::uint8_t event_lost = 255;
 
+// Not from the kernel's ring: what a flow has carried since its last record, or since it began.
+constexpr std::uint8_t event_flow = 254;
+
+struct FlowSums {
+    std::chrono::system_clock::time_point begun, from; // the flow; what is counted here
+    std::uint64_t egress_packets = 0, egress_bytes = 0, ingress_packets = 0, ingress_bytes = 0;
+    std::string_view end; // "active", "closed", "reset", "idle", "gone"
+};
+
 struct Event {
     std::chrono::system_clock::time_point time;
-    std::uint8_t kind = 0; // abi::ps_event_kind or event_lost
+    std::uint8_t kind = 0; // abi::ps_event_kind, event_lost or event_flow
     std::uint64_t cgroup_id = 0;
     std::string container, policy, rule;
     std::uint8_t hook = 0, direction = 0, verdict = 0, reason = 0, protocol = 0;
@@ -29,6 +39,7 @@ struct Event {
     std::string comm;          // as the task calls itself; octets of any value
     std::string name;          // as people write it; octets of any value
     std::uint64_t length = 0;  // octets; of a quota: per cent of it that are spent; of lost: events
+    std::optional<FlowSums> flow;
 };
 
 // The record's own fields; container, policy and rule are the caller's, who knows them. `monotonic_to_wall` is

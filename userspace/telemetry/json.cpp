@@ -44,7 +44,37 @@ json::array maps_json(const Snapshot &snapshot) {
     return rows;
 }
 
+static std::string flow_line(const Event &event, const FlowSums &flow) {
+    const json::object line = {
+        {"time", time_text(event.time)},
+        {"kind", event_kind_name(event.kind)},
+        {"end", flow.end},
+        {"container", utf8_text(event.container)},
+        {"cgroup_id", hex_id(event.cgroup_id)},
+        {"policy", event.policy},
+        {"rule", event.rule},
+        {"direction", direction_name(event.direction)},
+        {"verdict", verdict_name(event.verdict)},
+        {"reason", reason_name(event.reason)},
+        {"protocol", protocol_name(event.protocol)},
+        {"local", event.local},
+        {"local_port", event.local_port},
+        {"remote", event.remote},
+        {"remote_port", event.remote_port},
+        {"name", utf8_text(event.name)},
+        {"begun", time_text(flow.begun)},
+        {"from", time_text(flow.from)},
+        {"egress_packets", flow.egress_packets},
+        {"egress_bytes", flow.egress_bytes},
+        {"ingress_packets", flow.ingress_packets},
+        {"ingress_bytes", flow.ingress_bytes},
+    };
+    return json::serialize(line) + "\n";
+}
+
 std::string event_line(const Event &event) {
+    if (event.flow)
+        return flow_line(event, *event.flow);
     const json::object line = {
         {"time", time_text(event.time)},
         {"kind", event_kind_name(event.kind)},

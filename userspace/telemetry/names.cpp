@@ -77,6 +77,8 @@ std::string_view mode_name(std::uint8_t mode) {
 }
 
 std::string_view event_kind_name(std::uint8_t kind) {
+    if (kind == event_flow)
+        return "flow";
     return kind == event_lost ? "lost"
                               : pick<6>({"unknown", "denied", "born", "dying", "released", "quota"}, kind);
 }
@@ -136,6 +138,11 @@ std::string forward_name(std::string_view reversed) {
     while (!reversed.empty() && reversed.back() == '\0')
         reversed.remove_suffix(1);
     return {reversed.rbegin(), reversed.rend()};
+}
+
+std::string domain_name(const abi::ps_domain &domain) {
+    const auto *text = reinterpret_cast<const char *>(domain.reversed);
+    return forward_name({text, std::min<std::size_t>(domain.length, sizeof domain.reversed)});
 }
 
 std::string time_text(std::chrono::system_clock::time_point time) {

@@ -25,6 +25,7 @@ std::string hex_id(std::uint64_t id);                       // "0x1f2a"
 
 // The name as people write it, from what the kernel keeps: reversed text, a final NUL if any is dropped.
 std::string forward_name(std::string_view reversed);
+std::string domain_name(const abi::ps_domain &); // as people write it
 
 // RFC 3339 in UTC with milliseconds.
 std::string time_text(std::chrono::system_clock::time_point);

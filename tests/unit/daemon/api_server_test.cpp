@@ -68,7 +68,6 @@ TEST_CASE("a handler that throws costs one request, not the server") {
 TEST_CASE("a stale socket is replaced, a living daemon's and a file are not") {
     const TempDirectory directory;
     const Log log(LogLevel::error, LogFormat::text);
-    telemetry::EventLog events(1);
     asio::io_context io;
     const std::string path = directory.path + "/s";
     {
@@ -78,9 +77,9 @@ TEST_CASE("a stale socket is replaced, a living daemon's and a file are not") {
         path.copy(name.sun_path, sizeof name.sun_path - 1);
         REQUIRE(::bind(stale.get(), reinterpret_cast<const sockaddr *>(&name), sizeof name) == 0);
     }
-    ApiServer first(io, log, events, echo);
+    ApiServer first(io, log, echo);
     REQUIRE(first.listen_unix(path).has_value());
-    ApiServer second(io, log, events, echo);
+    ApiServer second(io, log, echo);
     const auto refused = second.listen_unix(path);
     REQUIRE_FALSE(refused.has_value());
     CHECK(refused.error().message.find("another penstockd") != std::string::npos);

@@ -5,6 +5,7 @@
 #include "tests/unit/daemon/temp_directory.h"
 #include "userspace/base/unique_fd.h"
 #include "userspace/daemon/api_server.h"
+#include "userspace/telemetry/event.h"
 
 #include <boost/asio/use_future.hpp>
 #include <catch2/catch.hpp>
@@ -39,7 +40,9 @@ inline asio::awaitable<ApiAnswer> echo(ApiRequest request) {
 
 // The loop runs on a thread of its own; the test talks to it through sockets and post() only.
 struct Server {
-    Server() : log(LogLevel::error, LogFormat::text), events(100), server(io, log, events, echo) {
+    Server()
+        : log(LogLevel::error, LogFormat::text), events(100),
+          server(io, log, [this](ApiRequest request) { return answer(std::move(request)); }) {
         REQUIRE(server.listen_unix(path()).has_value());
         thread = std::thread([this] { io.run(); });
     }
@@ -51,6 +54,12 @@ struct Server {
         thread.join();
     }
     std::string path() const { return directory.path + "/api.sock"; }
+    asio::awaitable<ApiAnswer> answer(ApiRequest request) {
+        ApiAnswer answer = co_await echo(std::move(request));
+        if (answer.events)
+            answer.events->from = &events;
+        co_return answer;
+    }
 
     template <typename Work> auto on_loop(Work work) {
         return asio::post(io, asio::use_future(std::move(work))).get();
