@@ -276,7 +276,7 @@ PS_GLOBAL int known__remember(struct __sk_buff *skb, __u32 index, __u32 reason) 
         account__cell(s->slot, m->rule, m->name_hash, ACCOUNT_ROW(PS_INGRESS, PS_ALLOW, PS_R_INBOUND));
     known__of_flow(&k, &s->flow);
     word = known__word(&k, slot, s->binding);
-    m->flow_row = s->logs ? flow_log__row(index) : 0;
+    m->flow_row = s->logs && !s->flow.over_lo ? flow_log__row(index) : 0;
     log = flow_log__at(m->flow_row);
     if (log)
         *(volatile __u64 *)&log->word = word;

@@ -73,10 +73,10 @@ class Daemon {
         flows_ = std::make_unique<FlowKeeper>(pool_, gate_, *enforcer_, *meter_, log_);
         control_ = std::make_unique<PolicyControl>(io_, pool_, *enforcer_, std::move(store),
                                                    config_.resolv_conf, log_);
-        context_ = std::unique_ptr<ApiContext>(
-            new ApiContext{pool_, pools_.checks, pools_.readers, *enforcer_, *meter_, *quotas_, *control_,
-                           *audit_, events_, flows_->log(), paths_.gate_directory, config_.bpffs, gate_.root_id(),
-                           std::chrono::system_clock::now(), absent_strict_roots(paths_), "", false});
+        context_ = std::unique_ptr<ApiContext>(new ApiContext{
+            pool_, pools_.checks, pools_.readers, *enforcer_, *meter_, *quotas_, *control_, *audit_, events_,
+            flows_->log(), paths_.gate_directory, config_.bpffs, gate_.root_id(),
+            std::chrono::system_clock::now(), absent_strict_roots(paths_), "", false});
         for (const auto &sentence : context_->absent_roots)
             log_.warning(sentence);
         router_ = std::make_unique<ApiRouter>(io_, *context_);

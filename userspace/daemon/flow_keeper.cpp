@@ -4,6 +4,7 @@
 #include "userspace/base/clock.h"
 #include "userspace/telemetry/names.h"
 
+#include <algorithm>
 #include <unordered_set>
 #include <utility>
 
@@ -67,7 +68,9 @@ telemetry::Event FlowKeeper::event(const sync::FlowRecord &record, std::string n
     const auto &row = record.row;
     telemetry::Event event;
     event.kind = telemetry::event_flow;
-    event.time = record.end == sync::FlowEnd::active ? std::chrono::system_clock::now() : wall_time(row.last_ns);
+    // The last packet's time is of a coarse clock, a few ms behind the first's.
+    event.time = record.end == sync::FlowEnd::active ? std::chrono::system_clock::now()
+                                                     : wall_time(std::max(row.last_ns, row.begun_ns));
     if (const auto owner = owners_.find(row.key.serial); owner != owners_.end()) {
         event.container = owner->second.path;
         event.cgroup_id = owner->second.cgroup_id;
@@ -86,13 +89,10 @@ telemetry::Event FlowKeeper::event(const sync::FlowRecord &record, std::string n
     event.local_port = row.key.local_port;
     event.remote_port = row.key.remote_port;
     event.name = std::move(name);
-    event.flow = telemetry::FlowSums{wall_time(row.begun_ns),
-                                     wall_time(record.from_ns),
-                                     record.packets(abi::PS_EGRESS),
-                                     record.bytes(abi::PS_EGRESS),
-                                     record.packets(abi::PS_INGRESS),
-                                     record.bytes(abi::PS_INGRESS),
-                                     end_name(record.end)};
+    event.flow = telemetry::FlowSums{
+        wall_time(row.begun_ns),      wall_time(record.from_ns),       record.packets(abi::PS_EGRESS),
+        record.bytes(abi::PS_EGRESS), record.packets(abi::PS_INGRESS), record.bytes(abi::PS_INGRESS),
+        end_name(record.end)};
     return event;
 }
 

@@ -170,7 +170,8 @@ asio::awaitable<void> Meter::count_maps(telemetry::Snapshot &snapshot) {
             const auto &maps = gate_.maps();
             return std::vector<telemetry::MapFill>{fill_of(maps.containers), fill_of(maps.counters),
                                                    fill_of(maps.domains),    fill_of(maps.learned),
-                                                   fill_of(maps.queries),    fill_of(maps.udp_peers)};
+                                                   fill_of(maps.queries),    fill_of(maps.udp_peers),
+                                                   fill_of(maps.flow_ids)};
         });
         fills_ = fills;
         for (const auto &fill : fills)
