@@ -126,8 +126,10 @@ struct ps_slot {
     __u32 serial;                 /* of the row; tells a slot's tenants apart */
     __u32 flags;                  /* PS_SLOT_* */
     __u64 born_ns;
+    __u32 recount;                /* raised when counter rows went: what sockets remember of them is void */
+    __u32 pad;
 };
-PS_ASSERT_SIZE(ps_slot, 32);
+PS_ASSERT_SIZE(ps_slot, 40);
 enum ps_slot_flags {
     PS_SLOT_USED = 1,
     PS_SLOT_BORN = 2,             /* row written by the birth program */
@@ -384,12 +386,26 @@ struct ps_counter_key {
     __u8 pad;
 };
 PS_ASSERT_SIZE(ps_counter_key, 24);
-enum ps_fixed_name { PS_NAME_OTHER = 1 }; /* a name for which the container has no counter rows left */
+/* Names that are no hash. RETIRING and on: rows of names that make room, on their way to OTHER (retire.bpf.c). */
+enum ps_fixed_name {
+    PS_NAME_OTHER = 1,
+    PS_NAME_RETIRING = 2,
+    PS_NAME_FIRST_HASH = 256,
+    PS_NAMES_RETIRING = 254,      /* at one time, of alike rows */
+};
 struct ps_counter {
     __u64 packets;                /* of a noticed thing: how often */
     __u64 bytes;                  /* IP octets, every segment's headers counted */
 };
 PS_ASSERT_SIZE(ps_counter, 16);
+
+/* What the daemon runs ps_retire with, as a packet's first octets; ps_fold takes the key alone. */
+struct ps_retire {
+    struct ps_counter_key key;
+    __u32 number;                 /* which of PS_NAMES_RETIRING it becomes */
+    __u32 pad;
+};
+PS_ASSERT_SIZE(ps_retire, 32);
 
 enum ps_event_kind {
     PS_EVENT_DENIED = 1,

@@ -46,7 +46,9 @@ static __always_inline __u64 known__mix(__u64 hash, __u32 high, __u32 low) {
 static __always_inline __u64 known__word(const struct known_flow *k, const struct ps_slot *slot,
                                          __u64 binding) {
     const struct ps_gate *g = identity__gate();
-    __u64 hash = known__mix(g ? g->hash_seed : 0, slot->serial, (__u32)k->own_port << 16 | k->peer_port);
+    __u64 recount = *(volatile const __u32 *)&slot->recount,
+          hash = known__mix((g ? g->hash_seed : 0) + recount * KNOWN_PRIME, slot->serial,
+                            (__u32)k->own_port << 16 | k->peer_port);
 
     hash = known__mix(hash, (__u32)(binding >> 32), (__u32)binding);
     hash = known__mix(hash, k->own[0], k->peer[0]);

@@ -36,6 +36,7 @@ constexpr std::size_t events_at_once = 1024; // then other work has its turn
 constexpr auto tick = std::chrono::seconds(1);
 constexpr int rescan_ticks = 5;
 constexpr int pins_ticks = 2;
+constexpr int names_ticks = 10;
 constexpr auto shutdown_patience = std::chrono::seconds(10);
 constexpr auto check_patience = std::chrono::seconds(2);
 
@@ -208,6 +209,8 @@ class Daemon {
                 context_->absent_roots = absent_strict_roots(paths_);
             }
             co_await meter_->look_for_activity();
+            if (count % names_ticks == 0)
+                co_await meter_->make_room_for_names();
             if (enforcer_->tree().unwatched() > 0 && count % rescan_ticks == 0)
                 enforcer_->rescan();
         }

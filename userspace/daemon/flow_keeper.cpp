@@ -44,7 +44,7 @@ Result<FlowKeeper::Reading> FlowKeeper::read() {
     for (const auto &record : reading.records) {
         const auto &row = record.row;
         std::string name;
-        if (row.name_hash > abi::PS_NAME_OTHER)
+        if (row.name_hash >= abi::PS_NAME_FIRST_HASH)
             if (const auto domain = gate_.maps().domains.lookup({row.name_hash, row.slot, 0});
                 domain && *domain)
                 name = telemetry::domain_name(**domain);
