@@ -22,6 +22,7 @@ from sums import Reading
 
 ROUNDS, ROUND_S, FLOOR = 5, 1.5, 0.5
 LOAD_RATE = 40  # rounds a second: 28 denials, well within a budget of 100, and 20 new names
+EVENTS_S = 10   # an event later than this is lost
 KNOWN = 200     # names that the neighbour has learned before it all
 FLOOD_DNS, FLOOD_DNS6, FLOOD_DNS_OTHER = "203.0.113.60", "2001:db8:53::60", "203.0.113.61"
 SINK, BULK, FLOODED, DENIED = "198.51.100.62", "198.51.100.73", "198.51.100.74", "198.51.100.75"
@@ -74,7 +75,8 @@ class World:
                 self.ratios.append((busy / quiet, busy, quiet))
             self.load = load.ask("stop")
             self.denials = sum(self.load["books"][key][0] for key in self.load["books"] if EGRESS[key][1] == "deny")
-            until(lambda: len(self.reader.kept) >= self.denials, 10, "an event for each denial")
+            quiet_at = time.monotonic() + EVENTS_S
+            until(lambda: len(self.reader.kept) >= self.denials or time.monotonic() > quiet_at, 2 * EVENTS_S, "the events are there")
         self.after = Reading(lab.daemon).of(self.neighbour.path)
 
     def learn(self) -> None:
