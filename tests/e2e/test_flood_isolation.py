@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Issue 4 d: one container floods (packets, connections, denied names, ever new allowed names, denials), five programs at once. Its neighbour
-loses nothing meanwhile: look-ups, learned addresses, events, counters, throughput. The throughput is held against that beside the same five
-programs in a cgroup that nobody manages: so the processors and the cable are as busy, and what is left is what Penstock shares.
+"""Issue 4 d: one container floods (packets, connections, denied names, ever new allowed names, denials), five programs at once. Its
+neighbour loses nothing meanwhile: look-ups, learned addresses, events, counters, throughput. The throughput is held against that beside
+the same five programs in a cgroup that nobody manages: so the processors are as busy, and what is left is what Penstock shares.
 """
 import statistics
 import sys
@@ -65,7 +65,7 @@ class World:
                           "flooder.yaml": FLOODER.format(path=self.flooder.path)})
         self.cable = CableCounts(lab, [self.neighbour, self.flooder], {"all": DATAGRAMS})
         self.learn()
-        self.ratios, self.books, self.floods, self.connects = [], [], {name: [] for name in FLOODS}, []
+        self.ratios, self.books, self.floods, self.connects, self.lines = [], [], {name: [] for name in FLOODS}, [], []
         self.before = Reading(lab.daemon).of(self.neighbour.path)
         load = CountedLoad(lab, self.neighbour)
         with closing(EventReader(lab.daemon, self.neighbour.path, f"&container={self.neighbour.path}")) as self.reader:
@@ -86,7 +86,8 @@ class World:
 
     def round(self, managed: bool) -> float:
         """Packets a second that the neighbour sends meanwhile."""
-        floods = [self.programs.start(self.flooder, "flood", *words, cgroup=None if managed else self.unmanaged) for words in FLOODS.values()]
+        cgroup = None if managed else self.unmanaged
+        floods = [self.programs.start(self.flooder, "flood", *words, cgroup=cgroup) for words in FLOODS.values()]
         bulk = self.programs.start(self.neighbour, "flood", "packets", BULK, 9001, 1)
         time.sleep(ROUND_S / 2)  # the length of the round: nothing is waited for
         if managed:
@@ -111,7 +112,8 @@ def test_the_floods_are_floods(world):
         for managed in (True, False):
             books = [flood for is_managed, flood in floods if is_managed == managed]
             done, refused, seconds = (sum(book[key] for book in books) for key in ("done", "refused", "seconds"))
-            lines.append(f"{name:12} {'managed' if managed else 'unmanaged':9} {done / seconds:9,.0f}/s done {refused / seconds:9,.0f}/s refused")
+            lines.append(f"{name:12} {'managed' if managed else 'unmanaged':9} {done / seconds:9,.0f}/s done "
+                         f"{refused / seconds:9,.0f}/s refused")
             if managed:
                 assert (refused > 1000 and not done) if name in REFUSED_FLOODS else (done > 1000 and not refused), (name, books)
             else:
@@ -122,8 +124,9 @@ def test_the_floods_are_floods(world):
 def test_the_neighbours_throughput_is_what_it_is_beside_the_same_work_unmanaged(world):
     """A wide floor: processors that others use, too, do not give the same twice."""
     ratio = statistics.median(one[0] for one in world.ratios)
-    report("flood_isolation", [*getattr(world, "lines", []), "the neighbour's packets a second beside the flood, and beside the same unmanaged: "
-                               + ", ".join(f"{busy:,.0f}/{quiet:,.0f}" for _, busy, quiet in world.ratios) + f"; median ratio {ratio:.2f}"])
+    rates = ", ".join(f"{busy:,.0f}/{quiet:,.0f}" for _, busy, quiet in world.ratios)
+    report("flood_isolation", [*world.lines, f"the neighbour's packets a second beside the flood and beside the same unmanaged: {rates}; "
+                                             f"median ratio {ratio:.2f}"])
     assert ratio > FLOOR, world.ratios
 
 

@@ -111,7 +111,8 @@ static const struct kind {
     const char *name;
     void (*once)(struct flood *);
     int is_connected;
-} kinds[] = {{"attempts", attempt, 0}, {"packets", packet, 1}, {"connects", connection, 0}, {"queries", query, 1}};
+} kinds[] = {
+    {"attempts", attempt, 0}, {"packets", packet, 1}, {"connects", connection, 0}, {"queries", query, 1}};
 
 static double now(void) {
     struct timespec t;
@@ -149,7 +150,8 @@ int main(int count, char **words) {
     while (!poll(&input, 1, 0))
         for (int i = 0; i < 64; i++)
             kind->once(&f);
-    printf("{\"error\": null, \"done\": %llu, \"refused\": %llu, \"failed\": %llu, \"errno\": %d, \"answered\": %llu, \"seconds\": %.3f}\n",
+    printf("{\"error\": null, \"done\": %llu, \"refused\": %llu, \"failed\": %llu, \"errno\": %d, "
+           "\"answered\": %llu, \"seconds\": %.3f}\n",
            f.done, f.refused, f.failed, f.error, f.answered, now() - begun);
     fflush(stdout);
     char rest[64];

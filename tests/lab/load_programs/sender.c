@@ -58,7 +58,8 @@ static void read_entry(struct entry *e, const char *text) {
     int port;
 
     e->segments = e->addresses = 1;
-    if (sscanf(text, "%15[^,],%63[^,],%d,%d,%d,%d", e->kind, address, &port, &e->octets, &e->segments, &e->addresses) < 4 ||
+    if (sscanf(text, "%15[^,],%63[^,],%d,%d,%d,%d", e->kind, address, &port, &e->octets, &e->segments,
+               &e->addresses) < 4 ||
         e->octets * e->segments > MOST_OCTETS || e->addresses > MOST_ADDRESSES)
         fail(text);
     if (inet_pton(AF_INET6, address, &e->to.v6.sin6_addr) == 1) {
@@ -78,13 +79,16 @@ static void open_entry(struct entry *e) {
     e->sock = socket(e->to.any.sa_family, is_tcp ? SOCK_STREAM : SOCK_DGRAM, 0);
     if (e->sock < 0 || (strcmp(e->kind, "to") && connect(e->sock, &e->to.any, length_of(e))))
         fail("connect");
-    if (!is_tcp && e->segments > 1 && setsockopt(e->sock, IPPROTO_UDP, UDP_SEGMENT, &e->octets, sizeof e->octets))
+    if (!is_tcp && e->segments > 1 &&
+        setsockopt(e->sock, IPPROTO_UDP, UDP_SEGMENT, &e->octets, sizeof e->octets))
         fail("UDP_SEGMENT");
 }
 
 static void take_turn(struct entry *e) {
-    const int is_tcp = !strcmp(e->kind, "tcp"), headers = e->to.any.sa_family == AF_INET6 ? 48 : 28, n = e->next;
-    const size_t length = e->segments == 1 ? (size_t)e->octets : (size_t)(e->octets * (e->segments - 1) + e->octets / 2);
+    const int is_tcp = !strcmp(e->kind, "tcp"), headers = e->to.any.sa_family == AF_INET6 ? 48 : 28,
+              n = e->next;
+    const size_t length =
+        e->segments == 1 ? (size_t)e->octets : (size_t)(e->octets * (e->segments - 1) + e->octets / 2);
     const struct books each = {(unsigned long long)e->segments, length + (size_t)(e->segments * headers)};
     ssize_t took;
 
@@ -117,7 +121,8 @@ static void close_stream(struct entry *e) {
     socklen_t size = sizeof info;
     char rest;
 
-    if (shutdown(e->sock, SHUT_WR) || recv(e->sock, &rest, 1, 0) != 0 || getsockopt(e->sock, IPPROTO_TCP, TCP_INFO, &info, &size))
+    if (shutdown(e->sock, SHUT_WR) || recv(e->sock, &rest, 1, 0) != 0 ||
+        getsockopt(e->sock, IPPROTO_TCP, TCP_INFO, &info, &size))
         fail("close a stream");
     e->sent[0].packets = info.tcpi_segs_out;
     e->refused.packets = info.tcpi_segs_in;
@@ -161,7 +166,8 @@ int main(int count, char **words) {
     }
     printf("]}\n");
     fflush(stdout);
-    while (poll(&input, 1, -1) > 0 && read(0, payload, sizeof payload) > 0) // not before stdin ends: an agent does not die of itself
+    while (poll(&input, 1, -1) > 0 &&
+           read(0, payload, sizeof payload) > 0) // not before stdin ends: an agent does not die of itself
         ;
     return 0;
 }
