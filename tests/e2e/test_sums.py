@@ -2,8 +2,8 @@
 """Issue 4 c: ten million packets of eight senders, the daemon killed and restarted meanwhile: what the counters say is what the senders
 say and what nftables counted at the cable, packet by packet and octet by octet; and no reading is below one before it.
 
-Ten million with eight containers, and some more with the eight senders in one. UDP leaves in buffers of up to 64 packets, to addresses, v6, and more learned
-names than a container has rows for; some singly; some is denied; and a TCP stream takes what is left.
+Ten million with eight containers, and some more with the eight senders in one. UDP leaves in buffers of up to 64 packets, to addresses,
+v6, and more learned names than a container has rows for; some singly; some is denied; and a TCP stream takes what is left.
 """
 import json
 import sys

@@ -145,7 +145,7 @@ int main(int count, char **words) {
     if (count < 2 || count > MOST_ENTRIES)
         return 2;
     count--;
-    if (nice(19) == -1) // who looks on is to have its turn at once
+    if (nice(10) == -1) // who looks on is to have its turn soon
         fail("nice");
     for (int i = 0; i < count; i++) {
         read_entry(&entries[i], words[i + 1]);
