@@ -218,17 +218,17 @@ template <typename Protocol> class Connection {
         stream_.expires_after(patience);
         co_await http::async_write_header(stream_, serializer,
                                           asio::redirect_error(asio::use_awaitable, error));
-        std::uint64_t position = wanted.from->begin();
+        telemetry::EventPlace place = wanted.from->begin();
         const std::uint64_t last = wanted.from->end(); // without follow: what is there now
         while (!error && !shared_->stopping) {
-            const std::string lines = next_lines(wanted, position, wanted.follow ? UINT64_MAX : last);
+            const std::string lines = next_lines(wanted, place, wanted.follow ? UINT64_MAX : last);
             if (!lines.empty()) {
                 stream_.expires_after(patience); // a reader that takes nothing for so long is dropped
                 co_await asio::async_write(stream_, http::make_chunk(asio::buffer(lines)),
                                            asio::redirect_error(asio::use_awaitable, error));
             } else if (!wanted.follow) {
                 break;
-            } else if (position >= wanted.from->end() && co_await wait_for_events()) {
+            } else if (place.position >= wanted.from->end() && co_await wait_for_events()) {
                 co_return; // the client closed
             }
         }
@@ -237,10 +237,10 @@ template <typename Protocol> class Connection {
                                        asio::redirect_error(asio::use_awaitable, error));
     }
 
-    std::string next_lines(const EventStream &wanted, std::uint64_t &position, std::uint64_t last) {
+    std::string next_lines(const EventStream &wanted, telemetry::EventPlace &place, std::uint64_t last) {
         std::string lines;
-        while (lines.size() < stream_batch && position < last) {
-            const auto event = wanted.from->next(position);
+        while (lines.size() < stream_batch && place.position < last) {
+            const auto event = wanted.from->next(place);
             if (!event)
                 break;
             const bool lost = event->kind == telemetry::event_lost;

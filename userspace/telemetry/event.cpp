@@ -8,6 +8,14 @@
 #include <utility>
 
 namespace penstock::telemetry {
+namespace {
+
+// How many events it tells of.
+std::uint64_t told_by(const Event &event) {
+    return event.kind == event_lost ? event.length : 1;
+}
+
+} // namespace
 
 Event from_record(const abi::ps_event &record, std::chrono::nanoseconds monotonic_to_wall) {
     Event event;
@@ -50,21 +58,24 @@ Event lost_event(std::chrono::system_clock::time_point time, std::uint64_t lengt
 void EventLog::add(Event event) {
     events_.push_back(std::move(event));
     if (events_.size() > capacity_) {
+        told_before_ += told_by(events_.front());
         events_.pop_front();
         ++first_;
     }
 }
 
-std::optional<Event> EventLog::next(std::uint64_t &position) {
-    if (position >= end())
+std::optional<Event> EventLog::next(EventPlace &place) {
+    if (place.position >= end())
         return std::nullopt;
-    if (position < first_) {
-        auto gap = lost_event(events_.front().time, first_ - position);
-        dropped_ += gap.length;
-        position = first_;
+    if (place.position < first_) {
+        auto gap = lost_event(events_.front().time, told_before_ - place.told);
+        dropped_ += first_ - place.position;
+        place = begin();
         return gap;
     }
-    return events_[position++ - first_];
+    const Event &event = events_[place.position++ - first_];
+    place.told += told_by(event);
+    return event;
 }
 
 } // namespace penstock::telemetry

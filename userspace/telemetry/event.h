@@ -48,24 +48,30 @@ Event from_record(const abi::ps_event &, std::chrono::nanoseconds monotonic_to_w
 
 Event lost_event(std::chrono::system_clock::time_point, std::uint64_t length);
 
+// A reader's place in the log: the event it wants next, and how many it was told of so far, lost ones too.
+struct EventPlace {
+    std::uint64_t position = 0, told = 0;
+};
+
 class EventLog {
   public:
     explicit EventLog(std::size_t capacity) : capacity_(capacity) {}
 
     void add(Event);
 
-    // The event at `position`, which moves on; the position of a reader starts at begin() or end(). Where events were
-    // dropped before they were read, an event of kind `event_lost` stands for them. None: nothing new.
-    std::optional<Event> next(std::uint64_t &position);
+    // The event at the reader's place, which moves on from begin(). Where events were dropped before they were read, an
+    // event of kind `event_lost` stands for them, and for those that were already lost there. None: nothing new.
+    std::optional<Event> next(EventPlace &);
 
-    std::uint64_t begin() const { return first_; }
+    EventPlace begin() const { return {first_, told_before_}; }
     std::uint64_t end() const { return first_ + events_.size(); }
     std::uint64_t dropped() const { return dropped_; } // at slow readers, all together
 
   private:
     std::size_t capacity_;
     std::deque<Event> events_;
-    std::uint64_t first_ = 0; // position of events_.front()
+    std::uint64_t first_ = 0;       // position of events_.front()
+    std::uint64_t told_before_ = 0; // EventPlace::told there
     std::uint64_t dropped_ = 0;
 };
 

@@ -50,25 +50,44 @@ TEST_CASE("a length that lies about the name reads no further than the record") 
 
 TEST_CASE("readers see every event that is held, in order") {
     EventLog log(3);
-    auto position = log.begin();
-    CHECK_FALSE(log.next(position));
+    auto place = log.begin();
+    CHECK_FALSE(log.next(place));
     for (std::uint64_t i = 1; i <= 3; ++i)
         log.add(numbered(i));
     for (std::uint64_t i = 1; i <= 3; ++i)
-        CHECK(log.next(position)->length == i);
-    CHECK_FALSE(log.next(position));
+        CHECK(log.next(place)->length == i);
+    CHECK_FALSE(log.next(place));
     CHECK(log.dropped() == 0);
 }
 
 TEST_CASE("a slow reader is told how many events it missed, and the writer never waited") {
     EventLog log(3);
-    auto position = log.begin();
+    auto place = log.begin();
     for (std::uint64_t i = 1; i <= 10; ++i)
         log.add(numbered(i));
-    const auto gap = log.next(position);
+    const auto gap = log.next(place);
     REQUIRE(gap);
     CHECK(gap->kind == event_lost);
     CHECK(gap->length == 7);
-    CHECK(log.next(position)->length == 8);
+    CHECK(log.next(place)->length == 8);
     CHECK(log.dropped() == 7);
+}
+
+TEST_CASE("what was lost before a reader lost it, too, is in the number it is told") {
+    EventLog log(3);
+    auto place = log.begin();
+    log.add(numbered(1));
+    CHECK(log.next(place)->length == 1);
+    log.add(lost_event({}, 50'000)); // by the kernel's ring
+    for (std::uint64_t i = 2; i <= 5; ++i)
+        log.add(numbered(i));
+    const auto gap = log.next(place);
+    REQUIRE(gap);
+    CHECK(gap->kind == event_lost);
+    CHECK(gap->length == 50'000 + 1);
+    CHECK(log.next(place)->length == 3);
+    CHECK(log.dropped() == 2);
+    auto later = log.begin();
+    for (std::uint64_t i = 3; i <= 5; ++i)
+        CHECK(log.next(later)->length == i);
 }

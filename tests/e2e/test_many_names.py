@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""More names than a container has counter rows for: the last ones are "other", until idle names have made room; the sums are the cable's all
+the time. How idle is told from busy: ../live/name_rows_test.cpp.
+"""
+import pytest
+
+from internet import ODD
+from load import tally
+from observe import until
+
+POLICY = """apiVersion: penstock/v1
+kind: EgressPolicy
+metadata: {{name: many}}
+spec:
+  select: [{{cgroup: {path}}}]
+  dns: {{resolvers: [{resolver}], search: []}}
+  allow: [{{name: all, domains: ["*.odd.test"], ports: [tcp/80]}}]
+"""
+PLAIN, MANY, SUFFIX, OTHER = "198.51.100.35", 120, "odd.test", "(other)"
+ROWS = 256
+
+
+@pytest.fixture(scope="module")
+def many(lab):
+    made = lab.container("many", resolvers=(ODD,))
+    lab.daemon.start({"many.yaml": POLICY.format(path=made.path, resolver=ODD)})
+    return made
+
+
+def rows(lab, container) -> list[dict]:
+    return [row for row in lab.daemon.get(f"/v1/counters?container={container.path}")["counters"]
+            if row["verdict"] == "allow" and row["reason"] in ("learned", "inbound")]
+
+
+def named_rows(lab, container) -> int:
+    """Of all kinds: a name's questions, connections and packets each way have a row each."""
+    return sum(row["domain"] not in ("", OTHER) for row in lab.daemon.get(f"/v1/counters?container={container.path}")["counters"])
+
+
+def sums(found: list[dict], direction: str) -> list[int]:
+    return [sum(row[what] for row in found if row["direction"] == direction) for what in ("packets", "bytes")]
+
+
+def address(n: int) -> str:
+    """What odd_dns.py answers for run-n."""
+    return f"101.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}"
+
+
+def cable_of(lab, container, *runs: range):
+    return tally(lab, container, PLAIN, *(address(n) for numbers in runs for n in numbers))
+
+
+def names(found: list[dict]) -> set[str]:
+    return {row["domain"] for row in found}
+
+
+def test_names_make_room_and_no_packet_is_lost(lab, many):
+    cable = cable_of(lab, many, range(MANY), range(1000, 1003))
+    assert many.probe("race", deadline_s=60, server=ODD, count=MANY, suffix=SUFFIX)["outcomes"] == {"None": MANY}
+    first = rows(lab, many)
+    assert OTHER in names(first) and f"run-0.{SUFFIX}" in names(first) and f"run-{MANY - 1}.{SUFFIX}" not in names(first)
+
+    assert named_rows(lab, many) == ROWS
+    until(lambda: named_rows(lab, many) <= ROWS // 2, 40, "idle names made room", 0.5)
+    until(lambda: sums(rows(lab, many), "egress") == cable.call(5, op="read")["egress"], 15, "all is counted", 0.5)
+    assert many.probe("race", deadline_s=60, server=ODD, count=3, first=1000, suffix=SUFFIX)["outcomes"] == {"None": 3}
+    wire = until(lambda: (seen := cable.call(5, op="read")) and sums(rows(lab, many), "egress") == seen["egress"] and seen, 15, "all is counted", 0.5)
+    last = rows(lab, many)
+    assert {f"run-{n}.{SUFFIX}" for n in range(1000, 1003)} <= names(last), names(last)
+    assert sums(last, "ingress") == wire["ingress"] and wire["missed"] == 0
+    cable.close()
+
+
+def test_an_open_connection_goes_on_being_counted(lab, many):
+    """Its socket remembers the place of a row that goes: what it sends afterwards is in a new one."""
+    cable = cable_of(lab, many, range(2000, 2000 + MANY))
+    before = rows(lab, many)
+    seen = many.probe("query", server=ODD, name=f"open.{SUFFIX}")
+    assert seen["addresses"], seen
+    opened = many.probe("stream_open", key="open", address=PLAIN, port=80)
+    assert opened["error"] is None, opened
+    assert many.probe("race", deadline_s=60, server=ODD, count=MANY, first=2000, suffix=SUFFIX)["outcomes"] == {"None": MANY}
+    assert named_rows(lab, many) == ROWS
+    until(lambda: named_rows(lab, many) <= ROWS // 2 + 8, 40, "idle names made room", 0.5)
+    octets = many.probe("stream_status", key="open")["octets"]
+    until(lambda: many.probe("stream_status", key="open")["octets"] > octets, 10, "it flows")
+    many.probe("stream_close", key="open")
+    until(lambda: [a - b for a, b in zip(sums(rows(lab, many), "egress"), sums(before, "egress"), strict=True)] == cable.call(5, op="read")["egress"],
+          20, "the container's sums are the cable's", 0.5)
+    cable.close()
