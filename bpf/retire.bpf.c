@@ -49,7 +49,8 @@ int ps_fold(struct __sk_buff *skb) {
     if (bpf_skb_load_bytes(skb, 0, &key, sizeof(key)))
         return 0;
     found = bpf_map_lookup_elem(&counters, &key);
-    other = account__cell(key.slot, key.rule, PS_NAME_OTHER, ACCOUNT_ROW(key.direction, key.verdict, key.reason));
+    other =
+        account__cell(key.slot, key.rule, PS_NAME_OTHER, ACCOUNT_ROW(key.direction, key.verdict, key.reason));
     if (!found || !other)
         return 0;
     cell = *found;

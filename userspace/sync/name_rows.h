@@ -37,7 +37,7 @@ class NameRows {
 
     kernel::Maps *maps_;
     std::map<abi::ps_counter_key, Seen, Before> seen_; // of containers short of room
-    std::uint32_t number_ = 0; // the next name of a retired row
+    std::uint32_t number_ = 0;                         // the next name of a retired row
 };
 
 } // namespace penstock::sync
