@@ -9,7 +9,7 @@
 #include "lib/quota.h"
 
 #define LIMITER_TRIES 8
-#define LIMITER_PACE_SHIFT 27   /* of nanoseconds: windows of 134 ms */
+#define LIMITER_PACE_SHIFT 27 /* of nanoseconds: windows of 134 ms */
 
 /* ---- which limits, which budget ---- */
 

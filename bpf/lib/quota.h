@@ -20,9 +20,10 @@ __u64 bpf_ktime_get_boot_ns(); /* the test's */
 #endif
 
 /* What quota__spend gives. */
-#define QUOTA_MARK 0xff          /* per cent of the quota that was passed and not told of in this window: 80, 100 or 0 */
-#define QUOTA_SPENT 0x80000000U  /* the quota does not hold the octets, and none was counted */
-#define QUOTA_TAG_SHIFT 32       /* above: the tag of the window they are counted in */
+#define QUOTA_MARK                                                                                           \
+    0xff /* per cent of the quota that was passed and not told of in this window: 80, 100 or 0 */
+#define QUOTA_SPENT 0x80000000U /* the quota does not hold the octets, and none was counted */
+#define QUOTA_TAG_SHIFT 32      /* above: the tag of the window they are counted in */
 
 PS_INLINE __u64 quota__load(const __u64 *word) {
     return *(volatile const __u64 *)word;
@@ -43,8 +44,7 @@ PS_INLINE int quota__is_long(__u64 windows, __u64 length_ns) {
  */
 PS_INLINE __u16 quota__tag(const struct ps_budget *b, __u64 word) {
     __u64 windows = quota__chosen(b, word), length = PS_WINDOW_LENGTH_S(windows) * QUOTA_NS_PER_S;
-    __s64 passed =
-        (__s64)(bpf_ktime_get_boot_ns() - (__u64)(PS_WINDOW_START_MS(windows) * QUOTA_NS_PER_MS));
+    __s64 passed = (__s64)(bpf_ktime_get_boot_ns() - (__u64)(PS_WINDOW_START_MS(windows) * QUOTA_NS_PER_MS));
 
     passed &= ~(passed >> 63); /* another CPU may have begun the windows after we looked at the clock */
     return PS_SPENT_TAG(PS_SPENT_CHOICE(word), (__u64)passed / length);
@@ -74,8 +74,8 @@ PS_INLINE void quota__change_length(struct ps_budget *b, __u64 length_ns) {
         other = PS_SPENT_CHOICE(word) ^ 1;
         __sync_lock_test_and_set(&b->window[other], quota__beginning_now(length_ns));
         if (__sync_val_compare_and_swap(
-                &b->spent, word,
-                PS_SPENT(PS_SPENT_TAG(other, 0), quota__used(word, quota__tag(b, word)))) == word)
+                &b->spent, word, PS_SPENT(PS_SPENT_TAG(other, 0), quota__used(word, quota__tag(b, word)))) ==
+            word)
             break;
     }
     __sync_lock_test_and_set(&b->changing, 0);
@@ -95,7 +95,8 @@ PS_INLINE void quota__begin(struct ps_budget *b, __u64 length_ns) {
 
 /* Octets that may be spent in the window: the quota, and what was granted for this one alone. */
 PS_INLINE __u64 quota__allowance(const struct ps_budget *b, const struct ps_limits *l, __u16 tag) {
-    __u64 most = PS_SPENT_OCTETS(~0ULL), allowance = l->quota_bytes + quota__used(quota__load(&b->granted), tag);
+    __u64 most = PS_SPENT_OCTETS(~0ULL),
+          allowance = l->quota_bytes + quota__used(quota__load(&b->granted), tag);
 
     return allowance < most ? allowance : most; /* what `spent` can count to */
 }

@@ -32,7 +32,7 @@ struct Meanwhile {
 thread_local Meanwhile meanwhile;
 
 struct ps_limits limits_of(std::uint64_t quota, std::uint64_t window_s) {
-    struct ps_limits limits{};
+    struct ps_limits limits {};
     limits.quota_bytes = quota;
     limits.window_ns = window_s * second;
     limits.quota_directions = 3;
@@ -83,7 +83,8 @@ __u64 bpf_ktime_get_boot_ns() {
     return now;
 }
 
-TEST_CASE("whatever another CPU spends between a look at the budget and its change, in windows of the same or another length") {
+TEST_CASE("whatever another CPU spends between a look at the budget and its change, in windows of the same "
+          "or another length") {
     constexpr std::uint64_t quota = 1000;
     const auto before = GENERATE(std::uint64_t{0}, hour, day); // length of the windows there are; 0: none
     const auto ours = GENERATE(hour, day), theirs = GENERATE(hour, day);
@@ -92,7 +93,7 @@ TEST_CASE("whatever another CPU spends between a look at the budget and its chan
     const auto limits = limits_of(quota, ours), other_limits = limits_of(quota, theirs);
     INFO("before " << before << ", ours " << ours << ", theirs " << theirs << ", look " << at);
     clock_ns = 100 * second;
-    struct ps_budget budget{};
+    struct ps_budget budget {};
     std::uint64_t passed = 0, old = 0;
     if (before != 0)
         REQUIRE(holds(budget, limits_of(quota, before), old = 300));
@@ -110,14 +111,15 @@ TEST_CASE("whatever another CPU spends between a look at the budget and its chan
     if (!turns || before == 0 || !came)
         CHECK(quota__used(budget.spent, tag) == passed + old);
     else
-        CHECK(quota__used(budget.spent, tag) >= 200); // of the new window, whoever's; ours may be of the one before
+        CHECK(quota__used(budget.spent, tag) >=
+              200); // of the new window, whoever's; ours may be of the one before
 }
 
 TEST_CASE("a quota's octets pass, and not one more, while two CPUs have it in windows of two lengths") {
     clock_ns = 100 * second;
     constexpr std::uint64_t quota = 20'000'000;
     const struct ps_limits lengths[] = {limits_of(quota, 86400), limits_of(quota, 3600)};
-    struct ps_budget budget{};
+    struct ps_budget budget {};
     std::vector<Passed> passed(2);
     two_threads([&](int thread) {
         for (int i = 0; i < 400'000; i++)
@@ -134,7 +136,7 @@ TEST_CASE("the first octets of two CPUs are both counted") {
     clock_ns = 100 * second;
     const auto limits = limits_of(1'000'000, 3600);
     for (int round = 0; round < 500; round++) {
-        struct ps_budget budget{};
+        struct ps_budget budget {};
         std::vector<Passed> passed(2);
         two_threads([&](int thread) {
             for (int i = 0; i < 20; i++)
@@ -149,7 +151,7 @@ TEST_CASE("while windows turn, none holds more than the quota") {
     clock_ns = 100 * second;
     constexpr std::uint64_t quota = 30'000;
     const auto limits = limits_of(quota, 1);
-    struct ps_budget budget{};
+    struct ps_budget budget {};
     std::vector<Passed> passed(2);
     two_threads([&](int thread) {
         for (int i = 0; i < 400'000; i++) {
@@ -171,7 +173,7 @@ TEST_CASE("while windows turn, none holds more than the quota") {
 TEST_CASE("another length of window begins it anew, with what is spent of the present one and of no older") {
     clock_ns = 100 * second;
     const auto of_day = limits_of(1000, day), of_hour = limits_of(1000, hour);
-    struct ps_budget budget{};
+    struct ps_budget budget {};
     REQUIRE(holds(budget, of_day, 600));
     clock_ns += 50'000 * second;
     CHECK_FALSE(holds(budget, of_hour, 401));
@@ -189,7 +191,7 @@ TEST_CASE("another length of window begins it anew, with what is spent of the pr
 TEST_CASE("what is given back is of its own window") {
     clock_ns = 100 * second;
     const auto limits = limits_of(1000, 10);
-    struct ps_budget budget{};
+    struct ps_budget budget {};
     const auto tag = static_cast<std::uint16_t>(quota__spend(&budget, &limits, 700) >> QUOTA_TAG_SHIFT);
     quota__unspend(&budget, 700, tag);
     REQUIRE(holds(budget, limits, 900));
@@ -200,9 +202,10 @@ TEST_CASE("what is given back is of its own window") {
     CHECK(holds(budget, limits, 200));
 }
 
-TEST_CASE("a window that began before the boot is number 0 until it turns, and a clock that is behind changes nothing") {
+TEST_CASE("a window that began before the boot is number 0 until it turns, and a clock that is behind "
+          "changes nothing") {
     const auto limits = limits_of(1000, 3600);
-    struct ps_budget budget{};
+    struct ps_budget budget {};
     budget.window[0] = PS_WINDOW(3600, -1'000'000);
     budget.spent = PS_SPENT(0, 600);
     clock_ns = 30 * second;
@@ -212,7 +215,7 @@ TEST_CASE("a window that began before the boot is number 0 until it turns, and a
     clock_ns = 2600 * second;
     CHECK(holds(budget, limits, 1000));
 
-    struct ps_budget ahead{};
+    struct ps_budget ahead {};
     ahead.window[0] = PS_WINDOW(3600, 5'000'000); // another CPU's clock
     clock_ns = 4999 * second;
     CHECK(holds(ahead, limits, 1000));
@@ -223,7 +226,7 @@ TEST_CASE("a window that began before the boot is number 0 until it turns, and a
 TEST_CASE("each mark is told once a window, and what was granted is for one window") {
     clock_ns = 100 * second;
     const auto limits = limits_of(1000, 10);
-    struct ps_budget budget{};
+    struct ps_budget budget {};
     CHECK((quota__spend(&budget, &limits, 799) & QUOTA_MARK) == 0);
     CHECK((quota__spend(&budget, &limits, 1) & QUOTA_MARK) == 80);
     CHECK((quota__spend(&budget, &limits, 1) & QUOTA_MARK) == 0);

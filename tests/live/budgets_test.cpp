@@ -72,7 +72,8 @@ TEST_CASE("a budget that the programs made for rates alone goes on, and once onl
     CHECK(same.window[0] == PS_WINDOW(86400, 10'000));
 }
 
-TEST_CASE("what a container sent before its past was known is counted with it, and its window turns as it would have") {
+TEST_CASE("what a container sent before its past was known is counted with it, and its window turns as it "
+          "would have") {
     const auto [sent_length_s, start_ms] = GENERATE(table<std::uint64_t, std::uint64_t>({
         {86400, 10'000}, // as stored
         {3600, 50'000},  // the policy has another length by now: that one's window, with all octets
@@ -145,7 +146,9 @@ TEST_CASE("budgets of rules that nothing limits any more are given back, when a 
         budget.full_ns[abi::PS_RATE_QUERIES] = rule == filling ? 51 * second : 50 * second;
     }
     world.budget(5).slot = row.slot + 1; // `others`: of a container that is not among the holders
-    const auto has = [&](std::uint64_t rule) { return maps.budget_ids.lookup({rule, row.slot, 0}).value().has_value(); };
+    const auto has = [&](std::uint64_t rule) {
+        return maps.budget_ids.lookup({rule, row.slot, 0}).value().has_value();
+    };
     const sync::IdleBudgets::Holder holder{row.slot, row.serial, row.binding, 49 * second, image};
     auto round = [&](sync::IdleBudgets::Holder by, std::uint64_t now) {
         return idle.round({by}, now, 100 * second).value();

@@ -131,7 +131,7 @@ class Enforcer {
     const Log &log_;
     EnforcerOptions options_;
     sync::Rows rows_;
-    sync::PolicyWriter writer_;       // on the pool, by who holds turn_
+    sync::PolicyWriter writer_;      // on the pool, by who holds turn_
     sync::IdleBudgets idle_budgets_; // the same
     container::CgroupTree tree_;
     Turn turn_;

@@ -121,7 +121,8 @@ void Enforcer::place(const container::CgroupNode &node, const container::Standin
     }
     const auto before = containers_.find(node.id);
     const bool is_as_before = before != containers_.end() && before->second.row.serial == row->serial &&
-                              before->second.bound_ns != 0 && before->second.row.binding == wanted.row.binding;
+                              before->second.bound_ns != 0 &&
+                              before->second.row.binding == wanted.row.binding;
     wanted.bound_ns = is_as_before ? before->second.bound_ns : monotonic_ns();
     slots_[row->slot] = node.id;
     containers_[node.id] = std::move(wanted);

@@ -27,7 +27,8 @@ QuotaState quota_state(const abi::ps_limits &limits, const abi::ps_budget *budge
     const auto window = budget ? kernel::BudgetTable::window(*budget, boot_ns) : std::nullopt;
     bool refused = false;
     if (window) {
-        state.spent = window->octets(budget->spent); // with another length, too, the next packet goes on with it
+        state.spent =
+            window->octets(budget->spent); // with another length, too, the next packet goes on with it
         refused = window->octets(budget->told) >= 100;
     }
     if (window && window->length_ns == limits.window_ns) {

@@ -90,8 +90,7 @@ Result<Quotas::Outcome> Quotas::add(const Container &container, std::uint64_t ru
     if (!budget)
         return budget.error();
     // With another length of window the next packet begins a new one, in which nothing is granted.
-    const auto window =
-        *budget ? kernel::BudgetTable::window((*budget)->value, boot_ns()) : std::nullopt;
+    const auto window = *budget ? kernel::BudgetTable::window((*budget)->value, boot_ns()) : std::nullopt;
     if (!window || window->length_ns != limits->window_ns)
         return Outcome::not_begun;
     return budgets_.grant((*budget)->index, octets, boot_ns()) ? Outcome::done : Outcome::not_begun;

@@ -64,8 +64,9 @@ asio::awaitable<void> Quotas::save_each_second() {
 }
 
 Quotas::Seen Quotas::seen_of(const abi::ps_budget &budget) {
-    return {budget.rule, budget.spent, budget.granted,
-            budget.told, budget.window[PS_SPENT_CHOICE(budget.spent)], budget.slot};
+    return {
+        budget.rule, budget.spent, budget.granted, budget.told, budget.window[PS_SPENT_CHOICE(budget.spent)],
+        budget.slot};
 }
 
 // Those that are not as they were noted. On the pool.
@@ -175,8 +176,9 @@ void Quotas::go_on(const QuotaKey &key, KeptQuota &kept, const sync::Row &row, c
         log_.error("what a container had spent of a quota could not be restored",
                    {{"cgroup", key.container}, {"rule", key.rule}, {"error", resumed.error().message}});
     else if (*resumed == sync::Budgets::Resumed::late)
-        log_.warning("a container was sending before what it had spent of a quota was known: both are counted now",
-                     {{"cgroup", key.container}, {"rule", key.rule}});
+        log_.warning(
+            "a container was sending before what it had spent of a quota was known: both are counted now",
+            {{"cgroup", key.container}, {"rule", key.rule}});
 }
 
 asio::awaitable<void> Quotas::save() {

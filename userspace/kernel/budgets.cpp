@@ -119,8 +119,7 @@ bool BudgetTable::grant(std::uint32_t index, std::uint64_t octets, std::uint64_t
     std::atomic_ref<__u64> granted(budget->granted);
     __u64 seen = granted.load();
     while (!granted.compare_exchange_weak(
-        seen,
-        PS_SPENT(now->tag, std::min(now->octets(seen) + std::min(octets, most_octets), most_octets)))) {
+        seen, PS_SPENT(now->tag, std::min(now->octets(seen) + std::min(octets, most_octets), most_octets)))) {
     }
     store(budget->told, 0); // the marks are others now
     return true;

@@ -184,7 +184,11 @@ class BudgetTable {
     // For one that no row names yet.
     void dedicate(std::uint32_t index, std::uint32_t slot, std::uint64_t rule);
     // The window, which is not over yet, goes on here, and what is counted here already is of it. Once: then it is kept.
-    enum class Resumed { was_kept, begun, late }; // was_kept: nothing is changed; late: something was counted before
+    enum class Resumed {
+        was_kept,
+        begun,
+        late
+    }; // was_kept: nothing is changed; late: something was counted before
     Resumed resume(std::uint32_t index, const QuotaWindow &, std::uint64_t boot_ns);
     void mark_kept(std::uint32_t index);
     // Nothing is spent, granted or told of; rates are left alone.
@@ -192,8 +196,9 @@ class BudgetTable {
     // Octets on top of the quota, and of what was granted, in the present window alone. False: no window has begun, so the
     // quota is whole.
     bool grant(std::uint32_t index, std::uint64_t octets, std::uint64_t boot_ns);
-    void clear(std::uint32_t index);  // for one that no row names any more
-    void disown(std::uint32_t index); // the same, when a program may still count in it: nobody's, and not free
+    void clear(std::uint32_t index); // for one that no row names any more
+    void
+    disown(std::uint32_t index); // the same, when a program may still count in it: nobody's, and not free
     std::uint32_t size() const { return size_; }
 
   private:

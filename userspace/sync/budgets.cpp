@@ -17,7 +17,8 @@ std::vector<Budget> Budgets::begun() const {
     std::vector<Budget> found;
     const std::uint32_t taken = std::min(maps_->gate.read().next_budget, maps_->budgets.size());
     for (std::uint32_t index = 0; index < taken; index++)
-        if (const auto value = maps_->budgets.read(index); value.slot != 0 && value.window[PS_SPENT_CHOICE(value.spent)] != 0)
+        if (const auto value = maps_->budgets.read(index);
+            value.slot != 0 && value.window[PS_SPENT_CHOICE(value.spent)] != 0)
             found.push_back({index, value});
     return found;
 }

@@ -120,7 +120,8 @@ TEST_CASE("a damaged file of quotas is one error that says what is wrong") {
         {text_with("quota 1 0 0 99999999999999999999 1 - - /a\nend\n"), "bad line"},
         {text_with("quota 1 0 0 10000000000 10 - - /a%4\nend\n"), "bad line"},
         {text_with("quota 1 0 0 10000000000 10 - - /a%zz\nend\n"), "bad line"},
-        {text_with("quota 1 0 0 10000000000 10 - - /a\nquota 1 0 0 10000000000 10 - - /a\nend\n"), "bad line"},
+        {text_with("quota 1 0 0 10000000000 10 - - /a\nquota 1 0 0 10000000000 10 - - /a\nend\n"),
+         "bad line"},
         {text_with("\nend\n"), "bad line"},
     }));
     const auto read = QuotaStore::parse(text, then);

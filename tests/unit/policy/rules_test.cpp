@@ -188,8 +188,7 @@ TEST_CASE("each mistake in a limit is told with its line and column, of the cont
         CHECK_THAT(faults_of("  allow:\n    - cidrs: [1.1.1.1]\n      limits:\n        " + text),
                    Catch::StartsWith(at(8, 8, "spec.allow[0].limits")));
     }
-    CHECK_THAT(faults_of("  dns: {queries: 0/s}"),
-               Contains("5:18 spec.dns.queries: the amount is zero"));
+    CHECK_THAT(faults_of("  dns: {queries: 0/s}"), Contains("5:18 spec.dns.queries: the amount is zero"));
     CHECK_THAT(faults_of("  dns: {queries: 1/366d}"),
                Contains("5:18 spec.dns.queries: the time is longer than a year"));
 }
