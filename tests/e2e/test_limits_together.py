@@ -2,6 +2,8 @@
 """Limits that hold at once, and are spent by two CPUs at once: rules and their container, a rate under a flood, and quotas while their
 windows change length or all programs are replaced. What is asserted is what came out of the cable, to the octet.
 """
+import json
+import subprocess
 import threading
 
 import pytest
@@ -29,7 +31,8 @@ def quota_of(window: str) -> str:
 
 
 SPECS = {"flood": ALL + f"  limits: {{egress: {RATE}B/s burst {BURST}B}}\n", "three": rules(20, 30, 40),
-         "crowd": rules(OF_ONE, OF_TWO, OF_BOTH), "lengths": quota_of("24h"), "upgraded": quota_of("24h")}
+         "crowd": rules(OF_ONE, OF_TWO, OF_BOTH), "lengths": quota_of("24h"), "upgraded": quota_of("24h"),
+         "gone": rules(10, 20, 30).replace(f"quota: {10 * PACKET}B/24h egress", "packets: 1000/s burst 100", 1)}
 
 
 def policies(lab, **changed: str) -> dict[str, str]:
@@ -148,3 +151,28 @@ def test_an_upgrade_keeps_what_is_spent(lab, world):
     assert spent(lab, container) == {"out": PACKETS * PACKET}
     counted = Counters(lab.daemon, container.path).rows
     assert sum(row["packets"] for row in counted if row["reason"] == "quota" and row["verdict"] == "deny") == PACKETS
+
+
+# ---- what nothing limits any more ----
+
+def test_a_budget_goes_when_nothing_limits_its_rule_and_stays_while_it_says_something(lab, world):
+    container, free = world["gone"], ALL.replace("name: out", "name: other")
+
+    def budgets() -> int:
+        pin = lab.daemon.bpffs / "penstock" / "maps" / "budget_ids"
+        shown = subprocess.run(["bpftool", "-j", "map", "dump", "pinned", str(pin)], capture_output=True, text=True, check=True)
+        return len(json.loads(shown.stdout))
+
+    def load(spec: str) -> None:
+        lab.daemon.write(policies(lab, gone=spec))
+        status, body = lab.daemon.request("POST", "/v1/reload", b"")
+        assert status == 200, body
+    before = budgets()
+    assert spend(container, 5) == spend(container, 5, address=TWO) == {"sent": 5}
+    assert budgets() == before + 3, "two rules and the container"
+    load(free)
+    until(lambda: budgets() < before + 3, 40, "the packet rate's budget is given back")
+    assert budgets() == before + 2, "octets of a window that is not over are kept"
+    load(SPECS["gone"])
+    assert spent(lab, container) == {"": 10 * PACKET, "two": 5 * PACKET}
+    assert spend(container, 30, address=TWO) == {"sent": 15, "EPERM": 15}
