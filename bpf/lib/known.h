@@ -144,9 +144,11 @@ static __always_inline __u64 known__word_now(const struct ps_socket *m, const st
     return known__word(k, slot, *(volatile const __u64 *)&slot->binding);
 }
 
-/* Over a limit? Then it is judged, charged and counted like any other. */
+/* Over a limit, or is what it spends in other hands? Then it is judged, charged and counted like any other. */
 static __always_inline int known__is_over(const struct __sk_buff *skb, const struct ps_socket *m,
                                           int direction, __u32 length, __u32 packets) {
+    if (!limiter__is_of(m->container, m->slot, 0) || !limiter__is_of(m->by_rule, m->slot, m->rule))
+        return 1;
     return skb->ifindex != PS_IFINDEX_LO &&
            limiter__both(m->container, m->by_rule, (__u32)direction, length, packets);
 }

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a container may spend: token buckets as GCRA in one word each (ITU-T I.371), and a quota of octets per window, also
- * one word, both lock free. A budget belongs to {container, rule}, so no container spends another's and a change of policy
+ * What a container may spend: token buckets as GCRA in one word each (ITU-T I.371), and quotas (quota.h), both lock free. A budget belongs to {container, rule}, so no container spends another's and a change of policy
  * keeps what was spent. Never above: what could not be counted for contention is denied.
  */
 #pragma once
 
 #include "lib/event.h"
+#include "lib/quota.h"
 
 #define LIMITER_TRIES 8
-#define LIMITER_PACE_SHIFT 27   /* of nanoseconds: windows of 134 ms */
-#define LIMITER_LEAST_PACKET 40 /* a SYN over IPv4 without options */
+#define LIMITER_PACE_SHIFT 27 /* of nanoseconds: windows of 134 ms */
 
 /* ---- which limits, which budget ---- */
 
@@ -32,6 +31,7 @@ PS_GLOBAL __u32 limiter__budget(__u32 slot, __u64 rule) {
     b->slot = slot;
     if (!bpf_map_update_elem(&budget_ids, &key, &index, BPF_NOEXIST))
         return index + 1;
+    b->slot = 0;
     bpf_map_push_elem(&free_budgets, &index, 0); /* lost to another CPU, or no memory */
     found = bpf_map_lookup_elem(&budget_ids, &key);
     return found ? *found + 1 : 0;
@@ -79,69 +79,6 @@ static __always_inline void limiter__give_back(__u64 *full, const struct ps_rate
         __sync_fetch_and_add(full, -limiter__cost(rate, units));
 }
 
-/* ---- quota ---- */
-
-/* The number of the quota's window now. The first octet starts window 0; another length starts anew with what was spent. */
-static __always_inline __u64 limiter__window(struct ps_budget *b, const struct ps_limits *l) {
-    __u64 now = bpf_ktime_get_boot_ns(), length = l->window_ns, seen = b->window_ns;
-
-    if (seen != length && __sync_val_compare_and_swap(&b->window_ns, seen, length) == seen) {
-        __sync_lock_test_and_set(&b->spent, PS_SPENT(0, PS_SPENT_OCTETS(b->spent)));
-        __sync_lock_test_and_set(&b->granted, 0);
-        __sync_lock_test_and_set(&b->told, 0);
-        __sync_lock_test_and_set(&b->window_start_ns, now);
-    }
-    seen = *(volatile __u64 *)&b->window_start_ns;
-    /* A window that is resumed after a reboot began before the clock did. */
-    return seen && length && (__s64)(now - seen) > 0 ? (now - seen) / length : 0;
-}
-
-/* Octets that may be spent in a window: the quota, and what was granted for this one alone. */
-static __always_inline __u64 limiter__allowance(const struct ps_budget *b, const struct ps_limits *l,
-                                                __u64 window) {
-    __u64 granted = *(volatile const __u64 *)&b->granted, most = PS_SPENT_OCTETS(~0ULL);
-    __u64 allowance =
-        l->quota_bytes + (PS_SPENT_WINDOW(granted) == (__u16)window ? PS_SPENT_OCTETS(granted) : 0);
-
-    return allowance < most ? allowance : most; /* what `spent` can count to */
-}
-
-/* Per cent of which the container's user has not been told in this window, 0 if none: 80 or 100. */
-static __always_inline __u32 limiter__mark(struct ps_budget *b, __u64 window, __u32 per_cent) {
-    __u64 seen = *(volatile __u64 *)&b->told, mark = PS_SPENT(window, per_cent);
-
-    if (PS_SPENT_WINDOW(seen) == (__u16)window && PS_SPENT_OCTETS(seen) >= per_cent)
-        return 0;
-    return __sync_val_compare_and_swap(&b->told, seen, mark) == seen ? per_cent : 0;
-}
-
-#define LIMITER_SPENT 0x80000000U /* the quota does not hold the octets */
-
-/* Counts the octets as spent. LIMITER_SPENT when they are more than is left; and a mark that was passed, or 0. */
-static __always_inline __u32 limiter__spend(struct ps_budget *b, const struct ps_limits *l, __u64 octets) {
-    __u64 window = limiter__window(b, l), allowance = limiter__allowance(b, l, window), seen, used;
-
-    for (int i = 0; i < LIMITER_TRIES; i++) {
-        seen = *(volatile __u64 *)&b->spent;
-        used = PS_SPENT_WINDOW(seen) == (__u16)window ? PS_SPENT_OCTETS(seen) : 0;
-        if (used + octets > allowance)
-            return LIMITER_SPENT | limiter__mark(b, window, 100);
-        used += octets;
-        if (__sync_val_compare_and_swap(&b->spent, seen, PS_SPENT(window, used)) == seen)
-            return used >= allowance - allowance / 5 ? limiter__mark(b, window, 80) : 0;
-    }
-    return LIMITER_SPENT;
-}
-
-/* Gives octets of the present window back. */
-static __always_inline void limiter__unspend(struct ps_budget *b, __u64 octets) {
-    __u64 seen = *(volatile __u64 *)&b->spent;
-
-    /* Once: under contention, or when the window has turned, a refused packet stays spent, which is not above. */
-    if (PS_SPENT_OCTETS(seen) >= octets)
-        __sync_val_compare_and_swap(&b->spent, seen, seen - octets);
-}
-
 /* ---- what the hooks charge ---- */
 
 static __always_inline __u64 limiter__pace_window(void) {
@@ -160,16 +97,31 @@ static __always_inline const struct ps_limits *limiter__limits_of(__u64 charge) 
     return bpf_map_lookup_elem(&limits, &index);
 }
 
+/* Is the charge's budget still the one of the slot's rule? The daemon takes those back that no policy has a use for. */
+static __always_inline int limiter__is_of(__u64 charge, __u32 slot, __u64 rule) {
+    const struct ps_budget *b = limiter__budget_of(charge);
+
+    return !(charge >> 32) || (b && b->slot == slot && b->rule == rule);
+}
+
+/* The quota's share of a charge: see quota__spend. */
+PS_GLOBAL __u64 limiter__spend(__u64 charge, __u32 octets) {
+    const struct ps_limits *l = limiter__limits_of(charge);
+    struct ps_budget *b = limiter__budget_of(charge);
+
+    return l && b ? quota__spend(b, l, octets) : QUOTA_SPENT;
+}
+
 /*
- * Charges a packet, or a GSO buffer that becomes `packets` of them with `octets` altogether. 0, or the reason of the
- * limit that does not hold it: then nothing is charged.
+ * Charges a packet, or a GSO buffer that becomes `packets` of them with `octets` altogether. The reason of the limit that
+ * does not hold it, then nothing is charged; or 0, and above LIMITER_REASON the tag of the quota's window.
  */
+#define LIMITER_REASON 0xff
 PS_GLOBAL __u32 limiter__packet(__u64 charge, __u32 direction, __u32 octets, __u32 packets) {
     const struct ps_limits *l = limiter__limits_of(charge);
     struct ps_budget *b = limiter__budget_of(charge);
     const struct ps_rate *rate, *per_packet;
-    __u64 *full, now;
-    __u32 spent = 0;
+    __u64 *full, now, spent = 0;
 
     if (!charge)
         return 0;
@@ -190,18 +142,18 @@ PS_GLOBAL __u32 limiter__packet(__u64 charge, __u32 direction, __u32 octets, __u
         return PS_R_EGRESS_RATE;
     }
     if (l->quota_bytes && l->quota_directions >> (direction & 1) & 1)
-        spent = limiter__spend(b, l, octets);
-    if (spent & 0xff)
-        event__quota(b->slot, b->rule, spent & 0xff);
-    if (!(spent & LIMITER_SPENT))
-        return 0;
+        spent = limiter__spend(charge, octets);
+    if (spent & QUOTA_MARK)
+        event__quota(b->slot, b->rule, spent & QUOTA_MARK);
+    if (!(spent & QUOTA_SPENT))
+        return (__u32)(spent >> QUOTA_TAG_SHIFT) << 8;
     limiter__give_back(full, rate, octets);
     limiter__give_back(&b->full_ns[PS_RATE_PACKETS], per_packet, packets);
     return PS_R_QUOTA;
 }
 
 /* Takes a packet's charge back: another limit did not hold it. The mark it passed, if any, stays told. */
-PS_GLOBAL int limiter__refund(__u64 charge, __u32 direction, __u32 octets, __u32 packets) {
+PS_GLOBAL int limiter__refund(__u64 charge, __u32 direction, __u32 octets, __u32 packets, __u32 tag) {
     const struct ps_limits *l = limiter__limits_of(charge);
     struct ps_budget *b = limiter__budget_of(charge);
 
@@ -213,19 +165,19 @@ PS_GLOBAL int limiter__refund(__u64 charge, __u32 direction, __u32 octets, __u32
     else
         limiter__give_back(&b->full_ns[PS_RATE_INGRESS], &l->rates[PS_RATE_INGRESS], octets);
     if (l->quota_bytes && l->quota_directions >> (direction & 1) & 1)
-        limiter__unspend(b, octets);
+        quota__unspend(b, octets, (__u16)tag);
     return 0;
 }
 
 /* Charges the container and the rule, or neither. */
 PS_GLOBAL __u32 limiter__both(__u64 container, __u64 by_rule, __u32 direction, __u32 octets, __u32 packets) {
-    __u32 reason = limiter__packet(by_rule, direction, octets, packets);
+    __u32 charged = limiter__packet(by_rule, direction, octets, packets), reason;
 
-    if (reason || !container)
-        return reason;
-    reason = limiter__packet(container, direction, octets, packets);
+    if (charged & LIMITER_REASON || !container)
+        return charged & LIMITER_REASON;
+    reason = limiter__packet(container, direction, octets, packets) & LIMITER_REASON;
     if (reason && by_rule)
-        limiter__refund(by_rule, direction, octets, packets);
+        limiter__refund(by_rule, direction, octets, packets, charged >> 8);
     return reason;
 }
 
@@ -252,12 +204,6 @@ PS_GLOBAL __u32 limiter__one(__u64 charge, __u32 kind) {
 PS_GLOBAL int limiter__is_spent(__u64 charge) {
     const struct ps_limits *l = limiter__limits_of(charge);
     struct ps_budget *b = limiter__budget_of(charge);
-    __u64 window, spent;
 
-    if (!l || !b || !l->quota_bytes || !(l->quota_directions & 1))
-        return 0;
-    window = limiter__window(b, l);
-    spent = *(volatile __u64 *)&b->spent;
-    return PS_SPENT_WINDOW(spent) == (__u16)window &&
-           PS_SPENT_OCTETS(spent) + LIMITER_LEAST_PACKET > limiter__allowance(b, l, window);
+    return l && b && l->quota_bytes && l->quota_directions & 1 && quota__holds_none(b, l);
 }

@@ -41,7 +41,7 @@ static __always_inline __u64 pace__share(__u64 charge, struct ps_socket *m, __u6
     struct ps_budget *b = limiter__budget_of(charge);
     __u64 seen, rate, flows;
 
-    if (!charge || !l || !b || !l->rates[PS_RATE_EGRESS].cost)
+    if (!charge || !l || !b || b->slot != m->slot || !l->rates[PS_RATE_EGRESS].cost)
         return PACE_UNLIMITED;
     seen = *(volatile __u64 *)&b->flows;
     if (PS_SPENT_WINDOW(seen) != (__u16)window)

@@ -22,7 +22,7 @@ OUT = f"cidrs: [{ONE}], ports: [udp/{PORT}]"
 TEN = f"{10 * PACKET}B"
 RULE = f"  allow: [{{name: out, {OUT}, limits: {{quota: {TEN}/24h egress}}}}]\n"
 OWN = f"  allow: [{{name: out, {OUT}}}]\n  limits: {{quota: {TEN}/24h egress}}\n"
-SPECS = {"killed": RULE, "remade": RULE, "remade-own": OWN, "rebooted": RULE, "aged": RULE, "resized": OWN, "reset": RULE,
+SPECS = {"killed": RULE, "late": RULE, "remade": RULE, "remade-own": OWN, "rebooted": RULE, "aged": RULE, "resized": OWN, "reset": RULE,
          "added": OWN, "shown": RULE, "marks": OWN.replace("24h", "4s"), "unspent": OWN,
          "free": f"  allow: [{{name: out, {OUT}}}]\n", "audited": "  mode: audit\n" + RULE}
 
@@ -68,8 +68,7 @@ def remove(path) -> bool:
 
 
 def stored(lab) -> str:
-    path = lab.daemon.state / "quotas"
-    return path.read_text() if path.exists() else ""
+    return path.read_text() if (path := lab.daemon.state / "quotas").exists() else ""
 
 
 def stored_octets(lab, container) -> int:
@@ -123,6 +122,24 @@ def test_a_container_made_again_goes_on_where_it_was(lab, world, name):
     assert spend(container, 3) == {"EPERM": 3}
 
 
+def test_what_is_sent_before_the_past_is_known_is_counted_with_it(lab, world):
+    """Made again while no daemon runs: it has its policy from its birth, what it had spent from the next daemon's start. Once."""
+    container = world["late"]
+    assert spend(container, 6) == {"sent": 6}
+    before = parse(quota(lab, container)["turns"])
+    assert lab.daemon.stop() == 0
+    remake(container)
+    time.sleep(2)  # so that its own window would turn later
+    assert spend(container, 3) == {"sent": 3}
+    for _ in range(2):
+        lab.daemon.start()
+        now = quota(lab, container)
+        assert now["spent_bytes"] == 9 * PACKET and abs(parse(now["turns"]) - before) < 1, now
+        lab.daemon.kill9()
+    lab.daemon.start()
+    assert "was sending before" in lab.daemon.log_tail(100_000) and spend(container, 5) == {"sent": 1, "EPERM": 4}
+
+
 def test_what_was_spent_outlives_a_reboot(lab, world):
     """A fresh bpffs; the file of before. The same boot by its id, so its clock counts, and then by another's, so the wall's does."""
     container = world["rebooted"]
@@ -139,8 +156,7 @@ def test_what_was_spent_outlives_a_reboot(lab, world):
     assert turns(now, time.time() + 3600), now
     assert spend(container, 6) == {"sent": 4, "EPERM": 2}
     reboot(lab, lambda text: as_if_written(text, container, ago_s=-86400 * 365, left_s=7200))  # the clock was set back a year
-    now = quota(lab, container)
-    assert now["is_spent"] and turns(now, time.time() + 7200), now
+    assert (now := quota(lab, container))["is_spent"] and turns(now, time.time() + 7200), now
     reboot(lab, lambda text: as_if_written(text, container, ago_s=7201, left_s=7200))
     assert quota(lab, container)["spent_bytes"] == 0, "its window has turned in between"
     assert spend(container, 11) == {"sent": 10, "EPERM": 1}
@@ -159,8 +175,7 @@ def test_the_file_rests_while_nothing_is_spent(lab, world):
     time.sleep(1.5)
     before = (lab.daemon.state / "quotas").stat()
     time.sleep(2.5)
-    after = (lab.daemon.state / "quotas").stat()
-    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+    assert (before.st_ino, before.st_mtime_ns) == ((after := (lab.daemon.state / "quotas").stat()).st_ino, after.st_mtime_ns)
 
 
 def test_a_damaged_file_is_one_error_and_stops_the_start(lab, world):

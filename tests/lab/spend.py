@@ -3,6 +3,8 @@
 
 Part of probe.py's agent; runs inside the container.
 """
+import json
+import os
 import socket
 import time
 from collections import Counter
@@ -101,4 +103,30 @@ def scattered(address: str, first: int, count: int, octets: int) -> dict:
     return {"error": None, "outcomes": outcomes}
 
 
-OPERATIONS = {f.__name__: f for f in (datagrams, echoes, connections, questions, scattered)}
+def on_cpu(cpu: int, arguments: dict) -> tuple[int, int]:
+    """A process that sends datagrams() on this CPU alone: its id, and where it says what became of them."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.sched_setaffinity(0, {cpu})
+        begun = time.monotonic()
+        done = datagrams(**arguments)
+        os.write(writer, json.dumps({**done, "begun": begun, "ended": time.monotonic()}).encode())
+        os._exit(0)
+    os.close(writer)
+    return child, reader
+
+
+def side_by_side(senders: list) -> dict:
+    """datagrams() of several processes at once, each on a CPU of its own as far as there are some. `each`: what became of them; `seconds`:
+    from before the first to after the last."""
+    cpus, each = sorted(os.sched_getaffinity(0)), []
+    for child, reader in [on_cpu(cpus[n % len(cpus)], arguments) for n, arguments in enumerate(senders)]:
+        with os.fdopen(reader) as said:
+            each.append(json.loads(said.read()))
+        os.waitpid(child, 0)
+    seconds = max(done["ended"] for done in each) - min(done["begun"] for done in each)
+    return {"error": None, "each": [done["outcomes"] for done in each], "seconds": seconds, "cpus": len(cpus)}
+
+
+OPERATIONS = {f.__name__: f for f in (datagrams, side_by_side, echoes, connections, questions, scattered)}

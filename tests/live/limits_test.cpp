@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Limits in the kernel's maps: written before what names them, never changed in place, gone with their policy; and what a
 // container has spent, which goes with its slot.
-#include "tests/live/own_cgroup.h"
+#include "tests/live/budgets_memory.h"
 
-#include "userspace/base/unique_fd.h"
 #include "userspace/sync/keys.h"
 #include "userspace/sync/policy_writer.h"
 #include "userspace/sync/rows.h"
 
 #include <catch2/catch.hpp>
 #include <cstring>
-#include <linux/bpf.h>
 #include <set>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 using namespace penstock;
 using test::OwnCgroup;
@@ -60,15 +56,7 @@ std::multiset<std::uint32_t> places(const kernel::Maps &maps) {
 struct Budgets {
     kernel::MappedArray memory;
 
-    explicit Budgets(const OwnCgroup &own) {
-        const std::string pin = own.options().bpffs / "maps/budgets";
-        bpf_attr attr{};
-        attr.pathname = reinterpret_cast<std::uintptr_t>(pin.c_str());
-        const UniqueFd fd(static_cast<int>(::syscall(SYS_bpf, BPF_OBJ_GET, &attr, sizeof attr)));
-        REQUIRE(fd);
-        memory = std::move(
-            kernel::MappedArray::open(fd.get(), "budgets", abi::PS_BUDGETS * sizeof(abi::ps_budget)).value());
-    }
+    explicit Budgets(const OwnCgroup &own) : memory(test::budgets_of(own)) {}
     abi::ps_budget &operator[](std::uint32_t index) const {
         return static_cast<abi::ps_budget *>(memory.data())[index];
     }
@@ -202,7 +190,7 @@ TEST_CASE("a freed slot gives its budgets back, cleared, and no other's") {
     for (const std::uint32_t index : {3U, 5U, 6U}) {
         budgets[index].spent = PS_SPENT(2, 1000);
         budgets[index].full_ns[abi::PS_RATE_QUERIES] = 9;
-        budgets[index].window_ns = second;
+        budgets[index].window[0] = PS_WINDOW(1, 0);
     }
     CHECK(PS_SPENT_OCTETS(maps.budgets.read(5).spent) == 1000);
 
@@ -228,8 +216,7 @@ TEST_CASE("what was spent can be reset, and octets be granted for the window tha
     auto &table = gate->maps().budgets;
     const Budgets budgets(own);
     CHECK_FALSE(table.grant(4, 100, 5 * second)); // nothing was counted yet: the quota is whole
-    budgets[4].window_ns = second;
-    budgets[4].window_start_ns = 10 * second;
+    budgets[4].window[0] = PS_WINDOW(1, 10'000);
     budgets[4].spent = PS_SPENT(2, 1000);
     budgets[4].told = PS_SPENT(2, 100);
     budgets[4].full_ns[0] = 77;
@@ -242,12 +229,18 @@ TEST_CASE("what was spent can be reset, and octets be granted for the window tha
     CHECK(table.read(4).granted == PS_SPENT(3, 50));
     CHECK(table.grant(4, UINT64_MAX, 13 * second));
     CHECK(PS_SPENT_OCTETS(table.read(4).granted) == (1ULL << PS_SPENT_BITS) - 1);
-    CHECK(kernel::BudgetTable::window(table.read(4), 9 * second) == 0U);
+    CHECK(kernel::BudgetTable::window(table.read(4), 9 * second)->tag == 0);
     table.reset(4);
-    CHECK(table.read(4).spent == 0);
+    CHECK(table.read(4).spent == PS_SPENT(2, 0));
     CHECK(table.read(4).granted == 0);
     CHECK(table.read(4).full_ns[0] == 77);
-    CHECK(table.read(4).window_start_ns == 10 * second);
+    CHECK(table.read(4).window[0] == PS_WINDOW(1, 10'000));
+    budgets[4].window[1] = PS_WINDOW(2, 11'000); // of another length now
+    budgets[4].spent = PS_SPENT(PS_SPENT_TAG(1, 3), 70);
+    CHECK(table.grant(4, 100, 18 * second));
+    CHECK(table.read(4).granted == PS_SPENT(PS_SPENT_TAG(1, 3), 100));
+    table.reset(4);
+    CHECK(table.read(4).spent == PS_SPENT(PS_SPENT_TAG(1, 3), 0));
     table.reset(abi::PS_BUDGETS);
     CHECK(table.read(abi::PS_BUDGETS).spent == 0);
 }

@@ -96,6 +96,7 @@ class Daemon {
         asio::co_spawn(io_, every_second(), asio::detached);
         asio::co_spawn(io_, quotas_->save_each_second(), asio::detached);
         asio::co_spawn(io_, clear_dead_rows(pool_, gate_, log_), asio::detached);
+        asio::co_spawn(io_, enforcer_->sweep_budgets(), asio::detached);
         if (const auto interval = watchdog_interval())
             asio::co_spawn(io_, feed_watchdog(*interval), asio::detached);
         return {};

@@ -21,7 +21,7 @@ Enforcer::Enforcer(asio::io_context &io, asio::thread_pool &pool, kernel::Gate &
                    sync::PolicyWriter writer, container::CgroupTree tree, EnforcerOptions options,
                    const Log &log)
     : io_(io), pool_(pool), gate_(gate), log_(log), options_(std::move(options)), rows_(gate),
-      writer_(std::move(writer)), tree_(std::move(tree)), turn_(io.get_executor()),
+      writer_(std::move(writer)), idle_budgets_(gate), tree_(std::move(tree)), turn_(io.get_executor()),
       sweep_turn_(io.get_executor()),
       selection_(std::make_shared<container::Selection>(std::vector<policy::Policy>{}, options_.gate_root,
                                                         options_.birth)) {}

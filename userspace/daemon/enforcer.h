@@ -12,6 +12,7 @@
 #include "userspace/container/selection.h"
 #include "userspace/daemon/async.h"
 #include "userspace/daemon/policy_set.h"
+#include "userspace/sync/idle_budgets.h"
 #include "userspace/sync/policy_writer.h"
 #include "userspace/sync/rows.h"
 
@@ -35,6 +36,7 @@ struct Container {
     sync::PolicyHandle handle;
     sync::ImagePtr image;                                         // null: bound to a birth verdict
     bool bound = false;                                           // to what is wanted
+    std::uint64_t bound_ns = 0;                                   // since when, by CLOCK_MONOTONIC
     std::optional<std::chrono::steady_clock::time_point> removed; // the cgroup is gone, sockets may live
 };
 
@@ -56,6 +58,7 @@ class Enforcer {
     void look_at(std::string_view path); // a cgroup was born
     void rescan();
     boost::asio::awaitable<void> sweep(); // dying and released slots; every 2 s and on the kernel's word
+    boost::asio::awaitable<void> sweep_budgets(); // of rules that nothing limits any more; without an end
 
     const std::unordered_map<std::uint64_t, Container> &containers() const { return containers_; }
     const Container *at_slot(std::uint32_t slot) const;
@@ -119,6 +122,7 @@ class Enforcer {
     Result<void> write_birth_patterns();
     Result<void> write_selected_at_birth();
     void dying_too_long(std::chrono::steady_clock::time_point now);
+    std::vector<sync::IdleBudgets::Holder> budget_holders() const;
     std::vector<sync::Row> released_for_good(std::chrono::steady_clock::time_point now);
 
     boost::asio::io_context &io_;
@@ -127,7 +131,8 @@ class Enforcer {
     const Log &log_;
     EnforcerOptions options_;
     sync::Rows rows_;
-    sync::PolicyWriter writer_; // on the pool, by who holds turn_
+    sync::PolicyWriter writer_;      // on the pool, by who holds turn_
+    sync::IdleBudgets idle_budgets_; // the same
     container::CgroupTree tree_;
     Turn turn_;
     Turn sweep_turn_;

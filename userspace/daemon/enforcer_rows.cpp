@@ -2,6 +2,8 @@
 // Containers of the enforcer: from a cgroup that appears to a slot that is free again.
 #include "userspace/daemon/enforcer.h"
 
+#include "userspace/base/clock.h"
+
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -12,6 +14,7 @@ namespace penstock::daemon {
 namespace asio = boost::asio;
 namespace {
 
+constexpr auto budgets_every = std::chrono::seconds(10); // some ms: each round reads all that were given out
 constexpr auto dying_limit = std::chrono::seconds(120);
 constexpr auto kernel_says_so =
     std::chrono::seconds(5); // after which we tell of a removal that it did not see
@@ -116,6 +119,11 @@ void Enforcer::place(const container::CgroupNode &node, const container::Standin
         gate_.maps().slots.bind(row->slot, wanted.handle.binding());
         wanted.row.binding = wanted.handle.binding();
     }
+    const auto before = containers_.find(node.id);
+    const bool is_as_before = before != containers_.end() && before->second.row.serial == row->serial &&
+                              before->second.bound_ns != 0 &&
+                              before->second.row.binding == wanted.row.binding;
+    wanted.bound_ns = is_as_before ? before->second.bound_ns : monotonic_ns();
     slots_[row->slot] = node.id;
     containers_[node.id] = std::move(wanted);
 }
@@ -190,6 +198,28 @@ std::vector<sync::Row> Enforcer::released_for_good(std::chrono::steady_clock::ti
     }
     released_ = std::move(seen);
     return ready;
+}
+
+// Of containers whose policy is known to be the one that is bound.
+std::vector<sync::IdleBudgets::Holder> Enforcer::budget_holders() const {
+    std::vector<sync::IdleBudgets::Holder> holders;
+    for (const auto &[id, container] : containers_)
+        if (container.bound && !container.removed && container.row.binding == container.handle.binding())
+            holders.push_back({container.row.slot, container.row.serial, container.row.binding,
+                               container.bound_ns, container.image});
+    return holders;
+}
+
+asio::awaitable<void> Enforcer::sweep_budgets() {
+    for (;;) {
+        co_await sleep_for(budgets_every);
+        const auto turn = co_await turn_.take(); // no policy changes meanwhile
+        const auto holders = budget_holders();
+        auto work = [&] { return idle_budgets_.round(holders, monotonic_ns(), boot_ns()); };
+        if (const auto done = co_await on_pool(pool_, work); !done)
+            log_.warning("budgets of rules that are gone could not be given back",
+                         {{"error", done.error().message}});
+    }
 }
 
 asio::awaitable<void> Enforcer::sweep() {

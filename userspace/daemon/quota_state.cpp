@@ -10,11 +10,6 @@ namespace {
 
 constexpr std::uint64_t least_packet = 40, full_packet = 1500;
 
-// The octets in the word, if they are the window's.
-std::uint64_t octets_in(std::uint64_t word, std::uint64_t window) {
-    return PS_SPENT_WINDOW(word) == static_cast<__u16>(window) ? PS_SPENT_OCTETS(word) : 0;
-}
-
 } // namespace
 
 unsigned QuotaState::per_cent() const {
@@ -31,15 +26,15 @@ QuotaState quota_state(const abi::ps_limits &limits, const abi::ps_budget *budge
     state.directions = limits.quota_directions;
     const auto window = budget ? kernel::BudgetTable::window(*budget, boot_ns) : std::nullopt;
     bool refused = false;
-    if (window && budget->window_ns == limits.window_ns) {
-        state.spent = octets_in(budget->spent, *window);
-        state.granted = octets_in(budget->granted, *window);
-        refused = octets_in(budget->told, *window) >= 100;
-        state.turns_boot_ns = budget->window_start_ns + (*window + 1) * budget->window_ns;
-        state.turns_wall_ns = wall_ns + static_cast<std::int64_t>(*state.turns_boot_ns - boot_ns);
-    } else if (window) {
+    if (window) {
         state.spent =
-            PS_SPENT_OCTETS(budget->spent); // with these the next packet begins a window of the new length
+            window->octets(budget->spent); // with another length, too, the next packet goes on with it
+        refused = window->octets(budget->told) >= 100;
+    }
+    if (window && window->length_ns == limits.window_ns) {
+        state.granted = window->octets(budget->granted);
+        state.turns_boot_ns = window->turns_ns;
+        state.turns_wall_ns = wall_ns + static_cast<std::int64_t>(*state.turns_boot_ns - boot_ns);
     }
     state.is_spent = state.left() < least_packet || (refused && state.left() < full_packet);
     return state;

@@ -17,7 +17,7 @@ namespace {
 constexpr std::string_view first_line = "penstock quotas 1";
 constexpr std::string_view last_line = "end";
 constexpr std::uint64_t most_octets = (1ULL << PS_SPENT_BITS) - 1;
-constexpr std::uint64_t year_ns = 365ULL * 24 * 60 * 60 * 1'000'000'000;
+constexpr std::uint64_t second_ns = 1'000'000'000, year_ns = 365ULL * 24 * 60 * 60 * second_ns;
 
 // A word of its own: what could end one, or is no plain ASCII, as %NN; nothing as "-".
 std::string word_of(std::string_view text) {
@@ -98,7 +98,8 @@ bool read_quota(std::string_view line, std::uint64_t age, const Moment &now, Quo
         !read((*words)[4], quota.window_ns) || !read((*words)[5], left))
         return false;
     if (quota.octets > most_octets || quota.granted > most_octets || quota.told > 100 ||
-        quota.window_ns == 0 || quota.window_ns > year_ns || left > quota.window_ns)
+        quota.window_ns == 0 || quota.window_ns % second_ns != 0 || quota.window_ns > year_ns ||
+        left > quota.window_ns)
         return false;
     const auto policy = text_of((*words)[6]), rule = text_of((*words)[7]), container = text_of((*words)[8]);
     if (!policy || !rule || !container || !container->starts_with('/') || policy->empty() != rule->empty())

@@ -90,7 +90,8 @@ Result<Quotas::Outcome> Quotas::add(const Container &container, std::uint64_t ru
     if (!budget)
         return budget.error();
     // With another length of window the next packet begins a new one, in which nothing is granted.
-    if (!*budget || (*budget)->value.window_ns != limits->window_ns)
+    const auto window = *budget ? kernel::BudgetTable::window((*budget)->value, boot_ns()) : std::nullopt;
+    if (!window || window->length_ns != limits->window_ns)
         return Outcome::not_begun;
     return budgets_.grant((*budget)->index, octets, boot_ns()) ? Outcome::done : Outcome::not_begun;
 }

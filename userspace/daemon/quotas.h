@@ -44,7 +44,7 @@ class Quotas {
 
   private:
     struct Seen { // of a budget, when it was last noted
-        std::uint64_t rule, spent, granted, told, window_ns, start_ns;
+        std::uint64_t rule, spent, granted, told, window;
         std::uint32_t slot;
         bool operator==(const Seen &) const = default;
     };
@@ -70,7 +70,6 @@ class Quotas {
     std::unordered_map<std::uint32_t, Seen> seen_; // by index; of save(), on the pool or the loop by turns
     std::uint64_t epoch_ = 0;                      // raised when slots go to others
     bool freeing_ = false;                         // they do just now
-    std::uint64_t loaded_ns_ = 0;                  // CLOCK_MONOTONIC
     bool changed_ = false;                         // the store, since the file was written
     bool failing_ = false;                         // the file could not be written
 };

@@ -18,15 +18,12 @@ std::optional<KeptQuota> kept_of(const abi::ps_budget &budget, std::uint64_t now
     const auto window = kernel::BudgetTable::window(budget, now);
     if (!window)
         return std::nullopt;
-    const auto octets_in = [&](std::uint64_t word) -> std::uint64_t {
-        return PS_SPENT_WINDOW(word) == static_cast<__u16>(*window) ? PS_SPENT_OCTETS(word) : 0;
-    };
     KeptQuota kept;
-    kept.octets = octets_in(budget.spent);
-    kept.granted = octets_in(budget.granted);
-    kept.told = std::min<std::uint64_t>(octets_in(budget.told), 100);
-    kept.window_ns = budget.window_ns;
-    kept.turns_ns = budget.window_start_ns + (*window + 1) * budget.window_ns;
+    kept.octets = window->octets(budget.spent);
+    kept.granted = window->octets(budget.granted);
+    kept.told = std::min<std::uint64_t>(window->octets(budget.told), 100);
+    kept.window_ns = window->length_ns;
+    kept.turns_ns = window->turns_ns;
     return kept.octets + kept.granted > 0 ? std::optional(kept) : std::nullopt;
 }
 
@@ -38,7 +35,6 @@ Quotas::Quotas(asio::io_context &io, asio::thread_pool &pool, asio::thread_pool 
       path_(state_dir + "/quotas"), budgets_(gate), turn_(io.get_executor()) {}
 
 Result<void> Quotas::load() {
-    loaded_ns_ = monotonic_ns();
     const auto text = read_file(path_, QuotaStore::largest);
     if (!text)
         return text.error().code == ENOENT ? Result<void>() : text.error();
@@ -68,8 +64,9 @@ asio::awaitable<void> Quotas::save_each_second() {
 }
 
 Quotas::Seen Quotas::seen_of(const abi::ps_budget &budget) {
-    return {budget.rule,      budget.spent,           budget.granted, budget.told,
-            budget.window_ns, budget.window_start_ns, budget.slot};
+    return {
+        budget.rule, budget.spent, budget.granted, budget.told, budget.window[PS_SPENT_CHOICE(budget.spent)],
+        budget.slot};
 }
 
 // Those that are not as they were noted. On the pool.
@@ -109,7 +106,11 @@ bool Quotas::note(const sync::Budget &budget) {
         if (owner && !owner->removed && owner->row.serial == before->second.serial)
             return true; // the path has another container now, which went on from here
     }
+    if (!container->removed && before != store_.all().end() &&
+        (before->second.slot != container->row.slot || before->second.serial != container->row.serial))
+        return false; // what is stored is not in the budget yet
     auto kept = kept_of(budget.value, boot_ns());
+    budgets_.mark_kept(budget.index);
     if (!kept) {
         changed_ |= store_.all().erase(key) > 0;
         return true;
@@ -170,13 +171,14 @@ void Quotas::go_on(const QuotaKey &key, KeptQuota &kept, const sync::Row &row, c
     if (kept.turns_ns <= now)
         return;
     const auto resumed = budgets_.resume(
-        row.slot, rule, {kept.octets, kept.granted, kept.told, kept.window_ns, kept.start_ns()});
+        row.slot, rule, {kept.octets, kept.granted, kept.told, kept.window_ns, kept.start_ns()}, now);
     if (!resumed)
         log_.error("what a container had spent of a quota could not be restored",
                    {{"cgroup", key.container}, {"rule", key.rule}, {"error", resumed.error().message}});
-    else if (!*resumed && row.born_ns > loaded_ns_)
-        log_.warning("a container was sending before what it had spent of a quota was known: it has it anew",
-                     {{"cgroup", key.container}, {"rule", key.rule}});
+    else if (*resumed == sync::Budgets::Resumed::late)
+        log_.warning(
+            "a container was sending before what it had spent of a quota was known: both are counted now",
+            {{"cgroup", key.container}, {"rule", key.rule}});
 }
 
 asio::awaitable<void> Quotas::save() {

@@ -158,6 +158,16 @@ struct QuotaWindow {
     std::uint64_t start_ns = 0; // CLOCK_BOOTTIME modulo 2^64: before this boot it is a negative number's
 };
 
+// The window of a quota that is now, as bpf/lib/quota.h has it.
+struct PresentWindow {
+    std::uint64_t length_ns = 0, turns_ns = 0; // turns: CLOCK_BOOTTIME
+    std::uint16_t tag = 0;
+
+    std::uint64_t octets(std::uint64_t word) const {
+        return PS_SPENT_WINDOW(word) == tag ? PS_SPENT_OCTETS(word) : 0;
+    }
+};
+
 // budgets: what containers have spent of limits, by the index that budget_ids names. An index comes from a map that other
 // code writes: past the end there is nothing to read, and nothing is written.
 class BudgetTable {
@@ -166,24 +176,26 @@ class BudgetTable {
     BudgetTable(MappedArray memory, std::uint32_t size) : memory_(std::move(memory)), size_(size) {}
 
     abi::ps_budget read(std::uint32_t index) const; // each field whole, not all of one moment
-    // The number of the quota's window now, as limiter__window of bpf/lib/limiter.h; none before the first packet it
-    // counted. A window that was resumed may have begun before the boot.
-    static std::optional<std::uint64_t> window(const abi::ps_budget &budget, std::uint64_t boot_ns) {
-        if (budget.window_ns == 0 || budget.window_start_ns == 0)
-            return std::nullopt;
-        const std::uint64_t passed = boot_ns - budget.window_start_ns;
-        return static_cast<std::int64_t>(passed) > 0 ? passed / budget.window_ns : 0;
-    }
+    // None before the first packet that a quota counted. The first window may have begun before the boot.
+    static std::optional<PresentWindow> window(const abi::ps_budget &, std::uint64_t boot_ns);
     // For one that no row names yet.
     void dedicate(std::uint32_t index, std::uint32_t slot, std::uint64_t rule);
-    // Goes on with the window, which is not over yet. False, and nothing is changed: the programs count in it already.
-    bool resume(std::uint32_t index, const QuotaWindow &);
+    // The window, which is not over yet, goes on here, and what is counted here already is of it. Once: then it is kept.
+    enum class Resumed {
+        was_kept,
+        begun,
+        late
+    }; // was_kept: nothing is changed; late: something was counted before
+    Resumed resume(std::uint32_t index, const QuotaWindow &, std::uint64_t boot_ns);
+    void mark_kept(std::uint32_t index);
     // Nothing is spent, granted or told of; rates are left alone.
     void reset(std::uint32_t index);
     // Octets on top of the quota, and of what was granted, in the present window alone. False: no window has begun, so the
     // quota is whole.
     bool grant(std::uint32_t index, std::uint64_t octets, std::uint64_t boot_ns);
     void clear(std::uint32_t index); // for one that no row names any more
+    void
+    disown(std::uint32_t index); // the same, when a program may still count in it: nobody's, and not free
     std::uint32_t size() const { return size_; }
 
   private:

@@ -28,9 +28,11 @@ class Budgets {
     // Those in which a quota's window has begun, by index; no system call.
     std::vector<Budget> begun() const;
 
-    // The budget goes on with the window; it is made if there is none. False: the programs count in it already, and
-    // nothing is changed.
-    Result<bool> resume(std::uint32_t slot, std::uint64_t rule, const kernel::QuotaWindow &);
+    // The budget goes on with the window; it is made if there is none. See kernel::BudgetTable::resume.
+    using Resumed = kernel::BudgetTable::Resumed;
+    Result<Resumed> resume(std::uint32_t slot, std::uint64_t rule, const kernel::QuotaWindow &,
+                           std::uint64_t boot_ns);
+    void mark_kept(std::uint32_t index) { maps_->budgets.mark_kept(index); }
 
     void reset(std::uint32_t index) { maps_->budgets.reset(index); }
     bool grant(std::uint32_t index, std::uint64_t octets, std::uint64_t boot_ns) {

@@ -20,8 +20,7 @@ abi::ps_limits limits() {
 
 abi::ps_budget budget(std::uint64_t window, std::uint64_t octets) {
     abi::ps_budget budget{};
-    budget.window_ns = 100 * second;
-    budget.window_start_ns = 1000 * second;
+    budget.window[0] = PS_WINDOW(100, 1'000'000);
     budget.spent = PS_SPENT(window, octets);
     return budget;
 }
@@ -59,8 +58,7 @@ TEST_CASE("what is spent is of the present window, and when it turns is told by 
 
 TEST_CASE("a window that began before the boot turns when it would have") {
     auto resumed = budget(0, 300'000);
-    resumed.window_start_ns =
-        30 * second - 60 * second; // modulo 2^64: 60 of its 100 s were over 30 s after the boot
+    resumed.window[0] = PS_WINDOW(100, 30'000 - 60'000); // 60 of its 100 s were over 30 s after the boot
     const auto state = quota_state(limits(), &resumed, 31 * second, 0);
     CHECK(state.spent == 300'000);
     CHECK(state.turns_boot_ns == 70 * second);
@@ -86,8 +84,12 @@ TEST_CASE("a quota is spent when no packet fits, or when one was refused and les
 
 TEST_CASE("with another length of window what was spent goes into one that is yet to begin") {
     auto spent = budget(1, 400'000);
-    spent.window_ns = 50 * second;
+    spent.window[0] = PS_WINDOW(50, 1'000'000);
     const auto state = quota_state(limits(), &spent, 1075 * second, 0);
     CHECK(state.spent == 400'000);
     CHECK_FALSE(state.turns_boot_ns);
+    CHECK(quota_state(limits(), &spent, 1100 * second, 0).spent == 0); // not of a window that is over
+    spent.window[1] = PS_WINDOW(100, 1'070'000);
+    spent.spent = PS_SPENT(PS_SPENT_TAG(1, 0), 400'000);
+    CHECK(quota_state(limits(), &spent, 1075 * second, 0).turns_boot_ns == 1170 * second);
 }

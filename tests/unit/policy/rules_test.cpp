@@ -144,6 +144,55 @@ TEST_CASE("faults of limits stand at their place") {
                Contains("5:21 spec.limits.queries: a count has no unit"));
 }
 
+TEST_CASE("each mistake in a limit is told with its line and column, of the container and of a rule") {
+    const std::pair<const char *, const char *> mistakes[] = {
+        {"egress: 0B/s", "the amount is zero"},
+        {"egress: 1MiB/0s", "the amount is zero"},
+        {"egress: 1MiB/s burst 0B", "burst: the amount is zero"},
+        {"packets: 0/s", "the amount is zero"},
+        {"connections: 10/s burst 0", "burst: the amount is zero"},
+        {"quota: 0GiB/24h", "the amount is zero"},
+        {"quota: 1GiB/0h", "the amount is zero"},
+        {"ingress: -1MiB/s", "the amount is negative"},
+        {"ingress: 1MiB/-1s", "the amount is negative"},
+        {"packets: 5/s burst -5", "burst: the amount is negative"},
+        {"quota: -1GiB/24h", "the amount is negative"},
+        {"egress: 18446744073709551616B/s", "the amount is too large"},
+        {"egress: 16777216TiB/s", "the amount is too large"},
+        {"egress: 1MiB/s burst 16777216TiB", "burst: the amount is too large"},
+        {"connections: 99999999999999999999/s", "the amount is too large"},
+        {"quota: 16777216TiB/24h", "the amount is too large"},
+        {"quota: 256TiB/24h", "the quota is too large"},
+        {"egress: 10PiB/s", "unknown unit \"PiB\""},
+        {"egress: 10Mib/s", "unknown unit \"Mib\"; did you mean \"MiB\"?"},
+        {"egress: 10MiB/week", "unknown unit \"week\""},
+        {"packets: 10KiB/s", "a count has no unit"},
+        {"quota: 1GiB/2y", "unknown unit \"y\""},
+        {"quota: 1GiB", "expected / and a time"},
+        {"egress: 1MiB/s burst 1499B", "the burst is smaller than one packet"},
+        {"ingress: 1MiB/s burst 1B", "the burst is smaller than one packet"},
+        {"quota: 1GiB/366d", "the time is longer than a year"},
+        {"quota: 1GiB/8761h", "the time is longer than a year"},
+        {"quota: 1GiB/99999999999999999999d", "the amount is too large"},
+        {"connections: 1/366d", "the time is longer than a year"},
+        {"packets: 1/365d", "so slow that its burst of 64 takes more than a year"},
+        {"egress: 1KiB/365d", "so slow that its burst of 65536B takes more than a year"},
+    };
+    for (const auto &[limit, message] : mistakes) {
+        const std::string text = limit, kind = text.substr(0, text.find(':'));
+        const auto at = [&](int line, std::size_t indent, const std::string &path) {
+            return std::to_string(line) + ":" + std::to_string(indent + kind.size() + 3) + " " + path + "." +
+                   kind + ": " + message;
+        };
+        CHECK_THAT(faults_of("  limits:\n    " + text), Catch::StartsWith(at(6, 4, "spec.limits")));
+        CHECK_THAT(faults_of("  allow:\n    - cidrs: [1.1.1.1]\n      limits:\n        " + text),
+                   Catch::StartsWith(at(8, 8, "spec.allow[0].limits")));
+    }
+    CHECK_THAT(faults_of("  dns: {queries: 0/s}"), Contains("5:18 spec.dns.queries: the amount is zero"));
+    CHECK_THAT(faults_of("  dns: {queries: 1/366d}"),
+               Contains("5:18 spec.dns.queries: the time is longer than a year"));
+}
+
 TEST_CASE("a rule limits queries only where it has domains") {
     CHECK(policy_of("  allow: [{domains: [a.b], limits: {queries: 5/s}}]").allow[0].limits.queries->amount ==
           5);
