@@ -12,6 +12,7 @@ namespace penstock::policy {
 namespace {
 
 using detail::NamesOf;
+using detail::times;
 
 constexpr std::size_t longest_name = 63;
 
@@ -135,10 +136,6 @@ Dns dns_of(const SuggestInput &input) {
     return dns;
 }
 
-std::string times(std::uint64_t count) {
-    return count == 1 ? "once" : std::to_string(count) + " times";
-}
-
 void set_resolvers(const SuggestInput &input, const Image *now, const detail::Draft &draft, Suggestion &out) {
     if (now && now->settings.resolvers_any)
         return; // none is missing
@@ -197,7 +194,7 @@ void set_rules(const detail::Draft &draft, Suggestion &out) {
         const auto &[ports, is_private] = key;
         std::string name = is_private ? "private" : "";
         for (std::size_t i = 0; i < ports.size() && i < 2; ++i)
-            name += (name.empty() ? "" : "-") + detail::port_text(ports[i]);
+            name += (name.empty() ? "" : "-") + port_text(ports[i]);
         std::replace(name.begin(), name.end(), '/', '-');
         std::string unique = name;
         for (int n = 2; !names.insert(unique).second; ++n)

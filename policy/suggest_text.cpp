@@ -40,10 +40,6 @@ std::string with_note(std::string line, const std::string &note) {
     return line + "# " + plain(note) + "\n";
 }
 
-std::string times(std::uint64_t count) {
-    return count == 1 ? "once" : std::to_string(count) + " times";
-}
-
 std::string describe(const Recorded &entry) {
     switch (entry.kind) {
     case Recorded::Kind::question:
@@ -171,6 +167,10 @@ class Writing {
 };
 
 } // namespace
+
+std::string times(std::uint64_t count) {
+    return count == 1 ? "once" : std::to_string(count) + " times";
+}
 
 std::string suggestion_text(const SuggestInput &input, const Suggestion &suggestion) {
     return Writing(input, suggestion).text();

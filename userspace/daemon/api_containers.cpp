@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The endpoints about one container or all: its state, its totals, what it has learned.
+#include "userspace/base/clock.h"
 #include "userspace/daemon/api_answers.h"
 #include "userspace/daemon/api_router.h"
 #include "userspace/telemetry/json.h"
@@ -24,11 +25,9 @@ using Owners = std::unordered_map<std::uint32_t, container::CgroupNode>; // by s
 json::array names_json(const std::vector<LearnedName> &names) {
     json::array all;
     for (const auto &name : names) {
-        const std::chrono::system_clock::time_point expires(
-            std::chrono::duration_cast<std::chrono::system_clock::duration>(
-                std::chrono::nanoseconds(name.expires_wall_ns)));
-        all.push_back(
-            {{"name", utf8_text(name.name)}, {"expires", time_text(expires)}, {"expired", name.expired}});
+        all.push_back({{"name", utf8_text(name.name)},
+                       {"expires", time_text(wall_time(name.expires_wall_ns))},
+                       {"expired", name.expired}});
     }
     return all;
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The endpoints about quotas, and what other endpoints say of them.
 #include "policy/compile.h"
+#include "userspace/base/clock.h"
 #include "userspace/daemon/api_answers.h"
 #include "userspace/daemon/api_router.h"
+#include "userspace/kernel/maps.h"
 #include "userspace/telemetry/names.h"
 
 #include <charconv>
@@ -14,15 +16,8 @@ namespace json = boost::json;
 using telemetry::utf8_text;
 namespace {
 
-constexpr std::uint64_t most_octets = (1ULL << PS_SPENT_BITS) - 1;
-
-std::chrono::system_clock::time_point time_of(std::int64_t wall_ns) {
-    return std::chrono::system_clock::time_point(
-        std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(wall_ns)));
-}
-
 json::value turns_json(const QuotaState &quota) {
-    return quota.turns_wall_ns ? json::value(telemetry::time_text(time_of(*quota.turns_wall_ns)))
+    return quota.turns_wall_ns ? json::value(telemetry::time_text(wall_time(*quota.turns_wall_ns)))
                                : json::value();
 }
 
@@ -64,7 +59,7 @@ std::optional<std::uint64_t> octets_of(const ApiRequest &request) {
         return std::nullopt;
     const char *const end = given->second.data() + given->second.size();
     const auto [last, error] = std::from_chars(given->second.data(), end, octets);
-    if (error != std::errc{} || last != end || octets == 0 || octets > most_octets)
+    if (error != std::errc{} || last != end || octets == 0 || octets > kernel::most_octets)
         return std::nullopt;
     return octets;
 }
@@ -88,7 +83,7 @@ void apply_spent(policy::Verdict &verdict, const QuotaState &quota, std::uint8_t
     const bool for_answers = !(quota.directions >> abi::PS_EGRESS & 1);
     verdict.path.push_back(whose(quota) + " is spent" +
                            (quota.turns_wall_ns ? " until its window turns at " +
-                                                      telemetry::time_text(time_of(*quota.turns_wall_ns))
+                                                      telemetry::time_text(wall_time(*quota.turns_wall_ns))
                                                 : "") +
                            (for_answers ? ": what comes is denied" : ""));
     if (for_answers || verdict.verdict != abi::PS_ALLOW)
@@ -103,7 +98,7 @@ std::vector<telemetry::QuotaRow> quota_rows(const std::vector<QuotaState> &quota
         telemetry::QuotaRow row{quota.container,   quota.policy, quota.rule,
                                 quota.allowance(), quota.spent,  std::nullopt};
         if (quota.turns_wall_ns)
-            row.turns = time_of(*quota.turns_wall_ns);
+            row.turns = wall_time(*quota.turns_wall_ns);
         rows.push_back(std::move(row));
     }
     return rows;
@@ -136,7 +131,8 @@ ApiAnswer ApiRouter::change_quota(const ApiRequest &request) {
     const bool adds = request.path[2] == "add";
     const auto octets = adds ? octets_of(request) : std::optional<std::uint64_t>(0);
     if (!octets)
-        return error_answer(400, "bytes: expected a whole number from 1 to " + std::to_string(most_octets));
+        return error_answer(400, "bytes: expected a whole number from 1 to " +
+                                     std::to_string(kernel::most_octets));
     const auto found = find_container(context_.enforcer, wanted->second);
     if (const auto *fault = std::get_if<ApiAnswer>(&found))
         return *fault;

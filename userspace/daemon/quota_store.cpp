@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/daemon/quota_store.h"
 
-#include "bpf/abi.h"
 #include "userspace/base/clock.h"
+#include "userspace/kernel/maps.h"
 
 #include <algorithm>
 #include <array>
@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::string_view first_line = "penstock quotas 1";
 constexpr std::string_view last_line = "end";
-constexpr std::uint64_t most_octets = (1ULL << PS_SPENT_BITS) - 1;
 constexpr std::uint64_t year_ns = 365ULL * 24 * 60 * 60 * 1'000'000'000;
 
 // A word of its own: what could end one, or is no plain ASCII, as %NN; nothing as "-".
@@ -97,7 +96,7 @@ bool read_quota(std::string_view line, std::uint64_t age, const Moment &now, Quo
         !read((*words)[2], quota.granted) || !read((*words)[3], quota.told) ||
         !read((*words)[4], quota.window_ns) || !read((*words)[5], left))
         return false;
-    if (quota.octets > most_octets || quota.granted > most_octets || quota.told > 100 ||
+    if (quota.octets > kernel::most_octets || quota.granted > kernel::most_octets || quota.told > 100 ||
         quota.window_ns == 0 || quota.window_ns > year_ns || left > quota.window_ns)
         return false;
     const auto policy = text_of((*words)[6]), rule = text_of((*words)[7]), container = text_of((*words)[8]);

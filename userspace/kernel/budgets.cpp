@@ -8,8 +8,6 @@
 namespace penstock::kernel {
 namespace {
 
-constexpr std::uint64_t most_octets = (1ULL << PS_SPENT_BITS) - 1;
-
 std::uint64_t load(__u64 &field) {
     return std::atomic_ref<__u64>(field).load(std::memory_order_acquire);
 }

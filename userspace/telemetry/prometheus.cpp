@@ -121,10 +121,6 @@ void state(Page &page, const Snapshot &snapshot) {
     page.sample({}, seconds_text(snapshot.reload_time));
 }
 
-bool is_limit(std::uint8_t reason) {
-    return reason >= abi::PS_R_EGRESS_RATE && reason <= abi::PS_R_QUOTA;
-}
-
 // Sums of the rows that `wanted` picks, by what `labels_of` makes of them; one series each.
 template <typename Wanted, typename LabelsOf>
 auto summed(const Snapshot &snapshot, Wanted wanted, LabelsOf labels_of) {
@@ -162,7 +158,8 @@ void work(Page &page, const Snapshot &snapshot) {
         return std::tuple(row.container, row.policy, row.rule, row.reason);
     };
     const auto is_hit = [](const CounterRow &row) {
-        return (row.verdict == abi::PS_DENY || row.verdict == abi::PS_WOULD_DENY) && is_limit(row.reason);
+        return (row.verdict == abi::PS_DENY || row.verdict == abi::PS_WOULD_DENY) &&
+               abi::is_limit(row.reason);
     };
     for (const auto &[labels, sum] : summed(snapshot, is_hit, limit_of)) {
         const auto &[container, policy, rule, reason] = labels;
