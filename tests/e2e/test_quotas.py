@@ -22,9 +22,11 @@ OUT = f"cidrs: [{ONE}], ports: [udp/{PORT}]"
 TEN = f"{10 * PACKET}B"
 RULE = f"  allow: [{{name: out, {OUT}, limits: {{quota: {TEN}/24h egress}}}}]\n"
 OWN = f"  allow: [{{name: out, {OUT}}}]\n  limits: {{quota: {TEN}/24h egress}}\n"
+RULES = 1000
+MANY = "  allow:\n" + "".join(f"    - {{name: r{n}, cidrs: [{ONE}], ports: [udp/{PORT + n}], limits: {{quota: {TEN}/24h}}}}\n" for n in range(RULES))
 SPECS = {"killed": RULE, "remade": RULE, "remade-own": OWN, "rebooted": RULE, "aged": RULE, "resized": OWN, "reset": RULE,
          "added": OWN, "shown": RULE, "marks": OWN.replace("24h", "4s"), "unspent": OWN,
-         "free": f"  allow: [{{name: out, {OUT}}}]\n", "audited": "  mode: audit\n" + RULE}
+         "free": f"  allow: [{{name: out, {OUT}}}]\n", "many": MANY, "audited": "  mode: audit\n" + RULE}
 
 
 @pytest.fixture(scope="module")
@@ -200,13 +202,28 @@ def test_a_spent_quota_is_shown(lab, world):
     assert (answer["verdict"], answer["flows"][0]["reason"], answer["flows"][0]["rule"]) == ("deny", "quota", "out")
     table = lab.daemon.cli("quota", "--container", container.path).stdout
     assert "shown/out" in table and day in table, table
-    assert len(json.loads(lab.daemon.cli("quota", "-o", "json").stdout)["quotas"]) == len(SPECS) - 1
+    assert container.path in {row["container"] for row in json.loads(lab.daemon.cli("quota", "-o", "json").stdout)["quotas"]}
     page = lab.daemon.request("GET", "/metrics")[1].decode()
     labels = f'{{container="{container.path}",policy="shown",rule="out"}}'
     assert f"penstock_quota_bytes{labels} {10 * PACKET}\n" in page
     assert f"penstock_quota_spent_bytes{labels} {10 * PACKET}\n" in page
     told_at = re.search(re.escape(f"penstock_quota_turns_timestamp_seconds{labels}") + r" ([\d.]+)\n", page)
     assert abs(float(told_at.group(1)) - parse(now["turns"])) < 1
+
+
+def test_lists_have_quotas_that_have_begun_and_of_one_container_all(lab, world):
+    """So a list, /metrics and what else looks at all of them costs what is spent, not containers times rules."""
+    container = world["many"]
+    assert spend(container, 11) == {"sent": 10, "EPERM": 1}
+    of_one = lab.daemon.get(f"/v1/quotas?container={container.path}")["quotas"]
+    assert len(of_one) == RULES and sum(row["spent_bytes"] > 0 for row in of_one) == 1
+    rows = [row for row in lab.daemon.get("/v1/quotas")["quotas"] if row["container"] == container.path]
+    assert [(row["rule"], row["is_spent"]) for row in rows] == [("r0", True)]
+    page = lab.daemon.request("GET", "/metrics")[1].decode()
+    assert page.count(f'\npenstock_quota_bytes{{container="{container.path}"') == 1 and "\npenstock_quotas_left_out 0\n" in page
+    for answer in (lab.daemon.get(f"/v1/containers/{container.name}"),
+                   next(row for row in lab.daemon.get("/v1/containers")["containers"] if row["cgroup"] == container.path)):
+        assert [(row["policy"], row["rule"]) for row in answer["spent_quotas"]] == [("many", "r0")]
 
 
 def test_in_audit_mode_explain_says_would_deny(lab, world):

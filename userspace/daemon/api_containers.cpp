@@ -64,18 +64,18 @@ std::vector<const Container *> sorted_containers(const Enforcer &enforcer) {
 } // namespace
 
 asio::awaitable<ApiAnswer> ApiRouter::containers() {
-    const auto quotas = co_await context_.quotas.list();
-    std::unordered_map<std::uint64_t, json::array> spent;
-    for (const auto &quota : quotas)
-        if (quota.is_spent && !spent.contains(quota.cgroup_id))
-            spent[quota.cgroup_id] = spent_quotas_json(quotas, quota.cgroup_id);
+    const auto quotas = co_await begun_quotas();
+    auto group = [&] { return spent_quotas_json(*quotas); };
+    auto spent = co_await on_pool(context_.readers, group);
     json::array all;
     for (const auto *entry : sorted_containers(context_.enforcer)) {
         all.push_back(container_json(*entry, context_.meter));
         if (const auto found = spent.find(entry->node.id); found != spent.end())
             all.back().as_object()["spent_quotas"] = std::move(found->second);
     }
-    co_return json_answer({{"containers", std::move(all)}});
+    const json::value answer = {{"containers", std::move(all)}};
+    auto write = [&] { return json_answer(answer); };
+    co_return co_await on_pool(context_.readers, write);
 }
 
 asio::awaitable<ApiAnswer> ApiRouter::container(const Container &found) {
@@ -90,7 +90,7 @@ asio::awaitable<ApiAnswer> ApiRouter::container(const Container &found) {
             resolvers.push_back(json::string(resolver.text()));
 
     const auto quotas = co_await context_.quotas.list(id); // `found` may be gone after this
-    object["spent_quotas"] = spent_quotas_json(quotas, id);
+    object["spent_quotas"] = spent_quotas_json(quotas)[id];
     const auto shared_now = co_await snapshot();
     const auto shared_learned = co_await all_learned();
     const auto &now = *shared_now;

@@ -37,6 +37,16 @@ json::object quota_json(const QuotaState &quota) {
             {"turns", turns_json(quota)}};
 }
 
+// Row by row: as one JSON value they would take some times the memory of their text.
+ApiAnswer quotas_answer(const std::vector<QuotaState> &quotas) {
+    ApiAnswer answer;
+    answer.body = "{\"quotas\":[";
+    for (const auto &quota : quotas)
+        answer.body += (&quota != quotas.data() ? "," : "") + json::serialize(quota_json(quota));
+    answer.body += "]}\n";
+    return answer;
+}
+
 std::string whose(const QuotaState &quota) {
     return quota.rule.empty() ? "the container's quota" : "the quota of rule " + quota.rule;
 }
@@ -66,15 +76,15 @@ std::optional<std::uint64_t> octets_of(const ApiRequest &request) {
 
 } // namespace
 
-json::array spent_quotas_json(const std::vector<QuotaState> &quotas, std::uint64_t cgroup) {
-    json::array all;
+std::unordered_map<std::uint64_t, json::array> spent_quotas_json(const std::vector<QuotaState> &quotas) {
+    std::unordered_map<std::uint64_t, json::array> spent;
     for (const auto &quota : quotas)
-        if (quota.is_spent && quota.cgroup_id == cgroup)
-            all.push_back({{"policy", quota.policy},
-                           {"rule", quota.rule},
-                           {"direction", directions_name(quota.directions)},
-                           {"turns", turns_json(quota)}});
-    return all;
+        if (quota.is_spent)
+            spent[quota.cgroup_id].push_back({{"policy", quota.policy},
+                                              {"rule", quota.rule},
+                                              {"direction", directions_name(quota.directions)},
+                                              {"turns", turns_json(quota)}});
+    return spent;
 }
 
 void apply_spent(policy::Verdict &verdict, const QuotaState &quota, std::uint8_t mode) {
@@ -95,8 +105,8 @@ void apply_spent(policy::Verdict &verdict, const QuotaState &quota, std::uint8_t
 std::vector<telemetry::QuotaRow> quota_rows(const std::vector<QuotaState> &quotas) {
     std::vector<telemetry::QuotaRow> rows;
     for (const auto &quota : quotas) {
-        telemetry::QuotaRow row{quota.container,   quota.policy, quota.rule,
-                                quota.allowance(), quota.spent,  std::nullopt};
+        telemetry::QuotaRow row{quota.container, quota.policy, quota.rule,    quota.allowance(),
+                                quota.spent,     std::nullopt, quota.is_spent};
         if (quota.turns_wall_ns)
             row.turns = wall_time(*quota.turns_wall_ns);
         rows.push_back(std::move(row));
@@ -104,19 +114,24 @@ std::vector<telemetry::QuotaRow> quota_rows(const std::vector<QuotaState> &quota
     return rows;
 }
 
+asio::awaitable<std::shared_ptr<const std::vector<QuotaState>>> ApiRouter::begun_quotas() {
+    auto read = [this] { return context_.quotas.list(); };
+    co_return co_await begun_quotas_.get(read);
+}
+
 asio::awaitable<ApiAnswer> ApiRouter::quotas(const ApiRequest &request) {
-    std::optional<std::uint64_t> only;
+    std::shared_ptr<const std::vector<QuotaState>> quotas;
     if (const auto wanted = request.query.find("container"); wanted != request.query.end()) {
         const auto found = find_container(context_.enforcer, wanted->second);
         if (const auto *fault = std::get_if<ApiAnswer>(&found))
             co_return *fault;
-        only = std::get<const Container *>(found)->node.id;
+        auto of_one = co_await context_.quotas.list(std::get<const Container *>(found)->node.id);
+        quotas = std::make_shared<const std::vector<QuotaState>>(std::move(of_one));
+    } else {
+        quotas = co_await begun_quotas();
     }
-    const auto quotas = co_await context_.quotas.list(only);
-    json::array all;
-    for (const auto &quota : quotas)
-        all.push_back(quota_json(quota));
-    co_return json_answer({{"quotas", std::move(all)}});
+    auto write = [&] { return quotas_answer(*quotas); };
+    co_return co_await on_pool(context_.readers, write);
 }
 
 ApiAnswer ApiRouter::change_quota(const ApiRequest &request) {

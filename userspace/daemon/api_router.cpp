@@ -192,7 +192,6 @@ asio::awaitable<Result<telemetry::Snapshot>> ApiRouter::read_snapshot() {
             snapshot->reload_time = last->time;
         }
         snapshot->events_dropped = context_.events.dropped();
-        snapshot->quotas = quota_rows(co_await context_.quotas.list());
         snapshot->ready = ready().status == 200;
     }
     co_return snapshot;
@@ -255,10 +254,11 @@ asio::awaitable<ApiAnswer> ApiRouter::metrics() {
     const auto &now = *shared;
     if (!now)
         co_return error_answer(500, now.error().message);
+    const auto quotas = co_await begun_quotas();
     auto write = [&] {
         ApiAnswer answer;
         answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
-        answer.body = telemetry::prometheus_text(*now);
+        answer.body = telemetry::prometheus_text(*now, quota_rows(*quotas));
         return answer;
     };
     co_return co_await on_pool(context_.readers, write);

@@ -51,7 +51,7 @@ class ApiRouter {
   public:
     ApiRouter(boost::asio::io_context &io, const ApiContext &context)
         : context_(context), check_turn_(io.get_executor()), snapshots_(io.get_executor()),
-          learned_(io.get_executor()) {}
+          learned_(io.get_executor()), begun_quotas_(io.get_executor()) {}
 
     boost::asio::awaitable<ApiAnswer> answer(ApiRequest);
 
@@ -71,6 +71,7 @@ class ApiRouter {
     ApiAnswer change_quota(const ApiRequest &);
     boost::asio::awaitable<ApiAnswer> suggest(const ApiRequest &);
     boost::asio::awaitable<Result<telemetry::Snapshot>> read_snapshot();
+    boost::asio::awaitable<std::shared_ptr<const std::vector<QuotaState>>> begun_quotas();
     boost::asio::awaitable<std::shared_ptr<const Result<telemetry::Snapshot>>> snapshot();
     boost::asio::awaitable<std::shared_ptr<const Result<std::vector<LearnedAddress>>>> all_learned();
     ApiAnswer ready() const;
@@ -80,6 +81,7 @@ class ApiRouter {
     Turn check_turn_;
     SharedReading<Result<telemetry::Snapshot>> snapshots_;
     SharedReading<Result<std::vector<LearnedAddress>>> learned_;
+    SharedReading<std::vector<QuotaState>> begun_quotas_;
     std::shared_ptr<unsigned> checks_waiting_ = std::make_shared<unsigned>(0); // or under way
 };
 

@@ -33,7 +33,8 @@ class Quotas {
     boost::asio::awaitable<void> save(); // the file, if something changed
     boost::asio::awaitable<void> save_each_second();
 
-    // Every quota of running containers, or of one; by container, policy, rule; the container's own first.
+    // Those of running containers in which a window has begun: at most PS_BUDGETS, however many rules there are. Of one
+    // container every quota. By container, policy, rule; the container's own first. Read and made on the readers' pool.
     boost::asio::awaitable<std::vector<QuotaState>> list(std::optional<std::uint64_t> cgroup = {});
     // One of a container's; none if its policies have no such.
     Result<std::optional<QuotaState>> find(const Container &, std::uint64_t rule) const;
@@ -56,8 +57,16 @@ class Quotas {
     void note_now(const Container &);
     bool set(const QuotaKey &, const KeptQuota &);
     void go_on(const QuotaKey &, KeptQuota &, const sync::Row &, const policy::Image &);
-    QuotaState state(const Container &, std::uint64_t rule, const abi::ps_limits &,
-                     const abi::ps_budget *) const;
+    struct Owner { // of a slot, for the pool
+        std::string path;
+        std::uint64_t cgroup_id = 0;
+        sync::ImagePtr image;
+    };
+    using Owners = std::unordered_map<std::uint32_t, Owner>;
+    static QuotaState state(const Owner &, std::uint64_t rule, const abi::ps_limits &,
+                            const abi::ps_budget *);
+    Owners owners(std::optional<std::uint64_t> cgroup) const;
+    std::vector<QuotaState> read(const Owners &, bool whole_ones) const;
 
     boost::asio::thread_pool &pool_, &readers_;
     const Enforcer &enforcer_;

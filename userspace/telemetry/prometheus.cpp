@@ -87,22 +87,27 @@ std::string seconds_text(std::chrono::system_clock::time_point time) {
 }
 
 // No policy and rule: the container's own.
-void quotas(Page &page, const Snapshot &snapshot) {
+void quotas(Page &page, std::vector<QuotaRow> rows) {
+    const std::uint64_t left_out = keep_fullest(rows, most_quotas);
     const auto sample = [&](const QuotaRow &row, const std::string &value) {
         page.sample({{"container", row.container}, {"policy", row.policy}, {"rule", row.rule}}, value);
     };
     page.family("penstock_quota_bytes", "gauge",
                 "Octets that may be spent in the present window: the quota and what was granted.");
-    for (const auto &row : snapshot.quotas)
+    for (const auto &row : rows)
         sample(row, std::to_string(row.bytes));
     page.family("penstock_quota_spent_bytes", "gauge", "Octets spent of that in the present window.");
-    for (const auto &row : snapshot.quotas)
+    for (const auto &row : rows)
         sample(row, std::to_string(row.spent));
     page.family("penstock_quota_turns_timestamp_seconds", "gauge",
                 "When the present window turns, Unix time; nothing before it has begun.");
-    for (const auto &row : snapshot.quotas)
+    for (const auto &row : rows)
         if (row.turns)
             sample(row, seconds_text(*row.turns));
+    page.single("penstock_quotas_left_out", "gauge",
+                "Quotas that are not on this page: it has the " + std::to_string(most_quotas) +
+                    " that are spent or fullest.",
+                left_out);
 }
 
 void state(Page &page, const Snapshot &snapshot) {
@@ -219,10 +224,10 @@ std::string escape_label(std::string_view value) {
     return escaped;
 }
 
-std::string prometheus_text(const Snapshot &snapshot) {
+std::string prometheus_text(const Snapshot &snapshot, std::vector<QuotaRow> quota_rows) {
     Page page;
     traffic(page, snapshot);
-    quotas(page, snapshot);
+    quotas(page, std::move(quota_rows));
     state(page, snapshot);
     machinery(page, snapshot);
     work(page, snapshot);
