@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pytest
 
-from observe import events, until
+from observe import Counters, events, until
 
 HEAD = """apiVersion: penstock/v1
 kind: EgressPolicy
@@ -26,7 +26,7 @@ RULES = 1000
 MANY = "  allow:\n" + "".join(f"    - {{name: r{n}, cidrs: [{ONE}], ports: [udp/{PORT + n}], limits: {{quota: {TEN}/24h}}}}\n" for n in range(RULES))
 SPECS = {"killed": RULE, "remade": RULE, "remade-own": OWN, "rebooted": RULE, "aged": RULE, "resized": OWN, "reset": RULE,
          "added": OWN, "shown": RULE, "marks": OWN.replace("24h", "4s"), "unspent": OWN,
-         "free": f"  allow: [{{name: out, {OUT}}}]\n", "many": MANY, "audited": "  mode: audit\n" + RULE}
+         "free": f"  allow: [{{name: out, {OUT}}}]\n", "many": MANY, "damaged": OWN, "audited": "  mode: audit\n" + RULE}
 
 
 @pytest.fixture(scope="module")
@@ -165,18 +165,23 @@ def test_the_file_rests_while_nothing_is_spent(lab, world):
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
 
-def test_a_damaged_file_is_one_error_and_stops_the_start(lab, world):
+@pytest.mark.parametrize("name, words", [("quotas", "the file is cut short"), ("totals", "not a file of totals")])
+def test_a_damaged_file_is_set_aside_and_all_is_enforced(lab, world, name, words):
+    """As after a reboot: the kernel has nothing, so nothing would be enforced if the daemon did not start."""
+    container, path = world["damaged"], lab.daemon.state / name
     assert lab.daemon.stop() == 0
-    path = lab.daemon.state / "quotas"
-    good = path.read_text()
-    path.write_text(good.replace("\nend\n", "\n"))
-    try:
-        with pytest.raises(RuntimeError, match="read quotas: the file is cut short"):
-            lab.daemon.start()
-        assert spend(world["killed"], 1) == {"EPERM": 1}, "the kernel goes on"
-    finally:
-        path.write_text(good)
-        lab.daemon.start()
+    assert lab.daemon.detach_all().returncode == 0
+    path.write_text("penstock quotas 1\nwritten 1 2 a\n")
+    lab.daemon.start()
+    aside = path.with_name(name + ".damaged")
+    assert aside.read_text() == "penstock quotas 1\nwritten 1 2 a\n"
+    warning = [text for text in lab.daemon.get("/v1/status")["warnings"] if str(aside) in text]
+    assert len(warning) == 1 and words in warning[0], warning
+    assert spend(container, 11) == {"sent": 10, "EPERM": 1}, "it is enforced"
+    denied = Counters(lab.daemon, container.path)
+    assert denied.of(verdict="deny", reason="quota") >= 1, denied.rows
+    aside.unlink()
+    assert lab.daemon.cli("quota", "reset", "-c", container.path).returncode == 0
 
 
 # ---- shown and changed ----

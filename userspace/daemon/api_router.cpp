@@ -211,6 +211,7 @@ asio::awaitable<ApiAnswer> ApiRouter::status() {
                               {"diagnostics", diagnostics_json(last->diagnostics)}};
     auto warnings = context_.enforcer.warnings();
     warnings.insert(warnings.end(), context_.absent_roots.begin(), context_.absent_roots.end());
+    warnings.insert(warnings.end(), context_.damaged.begin(), context_.damaged.end());
     for (const auto &trouble : {context_.control.trouble(), context_.pins_trouble})
         if (!trouble.empty())
             warnings.push_back(trouble);

@@ -30,7 +30,7 @@ void AuditKeeper::load() {
     if (records)
         records_ = std::move(*records);
     else
-        log_.warning("the record of audit begins anew", {{"error", records.error().in(path_).message}});
+        log_.warning("the record of audit begins anew", {{"error", set_aside(path_, records.error())}});
 }
 
 asio::awaitable<void> AuditKeeper::run() {

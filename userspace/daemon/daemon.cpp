@@ -54,13 +54,9 @@ class Daemon {
             return enforcer.error();
         enforcer_ = std::move(*enforcer);
         meter_ = std::make_unique<Meter>(pool_, pools_.readers, gate_, *enforcer_, config_.state_dir, log_);
-        if (auto loaded = meter_->load_totals(); !loaded)
-            return loaded;
         enforcer_->on_image = [this](const policy::Image &image) { meter_->add_names(image); };
         quotas_ = std::make_unique<Quotas>(io_, pools_.storing, pools_.readers, gate_, *enforcer_, *meter_,
                                            config_.state_dir, log_);
-        if (auto loaded = quotas_->load(); !loaded)
-            return loaded;
         quotas_->follow(*enforcer_);
         enforcer_->on_released = [this](std::vector<sync::Row> rows) {
             return meter_->fold(std::move(rows));
@@ -73,10 +69,13 @@ class Daemon {
         flows_ = std::make_unique<FlowKeeper>(pool_, gate_, *enforcer_, *meter_, log_);
         control_ = std::make_unique<PolicyControl>(io_, pool_, *enforcer_, std::move(store),
                                                    config_.resolv_conf, log_);
-        context_ = std::unique_ptr<ApiContext>(
-            new ApiContext{pool_, pools_.checks, pools_.readers, *enforcer_, *meter_, *quotas_, *control_,
-                           *audit_, events_, flows_->log(), paths_.gate_directory, config_.bpffs, gate_.root_id(),
-                           std::chrono::system_clock::now(), absent_strict_roots(paths_), "", false});
+        context_ = std::unique_ptr<ApiContext>(new ApiContext{
+            pool_, pools_.checks, pools_.readers, *enforcer_, *meter_, *quotas_, *control_, *audit_, events_,
+            flows_->log(), paths_.gate_directory, config_.bpffs, gate_.root_id(),
+            std::chrono::system_clock::now(), absent_strict_roots(paths_), "", false});
+        for (const auto &sentence : {meter_->load_totals(), quotas_->load()})
+            if (!sentence.empty())
+                context_->damaged.push_back(sentence);
         for (const auto &sentence : context_->absent_roots)
             log_.warning(sentence);
         router_ = std::make_unique<ApiRouter>(io_, *context_);

@@ -36,7 +36,8 @@ class Meter {
     Meter(boost::asio::thread_pool &, boost::asio::thread_pool &readers, kernel::Gate &, Enforcer &,
           std::string state_dir, const Log &);
 
-    Result<void> load_totals(); // of earlier daemons; a file that is no such is an error
+    std::string
+    load_totals(); // of earlier daemons; a file that is no such is set aside: the sentence, else ""
 
     // Counters, fills and losses, one reading at a time; the caller adds what it knows of policies and reloads.
     boost::asio::awaitable<Result<telemetry::Snapshot>> snapshot();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/daemon/quota_store.h"
 
+#include "policy/wording.h"
 #include "userspace/base/clock.h"
 #include "userspace/kernel/maps.h"
 
@@ -173,7 +174,7 @@ Result<QuotaStore> QuotaStore::parse(std::string_view text, const Moment &now) {
         if (*line == last_line)
             return store;
         if (!read_quota(*line, *age, now, store.quotas_))
-            return fault("read quotas: bad line '" + std::string(*line) + "'");
+            return fault("read quotas: bad line " + policy::quoted(*line));
     }
 }
 

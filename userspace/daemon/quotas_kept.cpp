@@ -37,16 +37,19 @@ Quotas::Quotas(asio::io_context &io, asio::thread_pool &pool, asio::thread_pool 
     : pool_(pool), readers_(readers), enforcer_(enforcer), meter_(meter), log_(log),
       path_(state_dir + "/quotas"), budgets_(gate), turn_(io.get_executor()) {}
 
-Result<void> Quotas::load() {
+std::string Quotas::load() {
     loaded_ns_ = monotonic_ns();
     const auto text = read_file(path_, QuotaStore::largest);
-    if (!text)
-        return text.error().code == ENOENT ? Result<void>() : text.error();
-    auto store = QuotaStore::parse(*text, moment_now());
-    if (!store)
-        return store.error().in(path_);
-    store_ = std::move(*store);
-    return {};
+    if (!text && text.error().code == ENOENT)
+        return {};
+    auto store = text ? QuotaStore::parse(*text, moment_now()) : text.error();
+    if (store) {
+        store_ = std::move(*store);
+        return {};
+    }
+    auto sentence = set_aside(path_, store.error());
+    log_.error("what was spent of quotas before this boot is not known", {{"error", sentence}});
+    return sentence;
 }
 
 void Quotas::follow(Enforcer &enforcer) {

@@ -128,6 +128,15 @@ TEST_CASE("a damaged file of quotas is one error that says what is wrong") {
     CHECK_THAT(read.error().message, Catch::Matchers::Contains(message));
 }
 
+TEST_CASE("a bad line is quoted cut and without control characters") {
+    const char octet = GENERATE('x', '\x80', '\xff');
+    const auto read =
+        QuotaStore::parse(text_with("quota \x1b[2J" + std::string(1'000'000, octet) + "\nend\n"), then);
+    REQUIRE_FALSE(read);
+    CHECK(read.error().message.size() < 200);
+    CHECK(read.error().message.find('\x1b') == std::string::npos);
+}
+
 TEST_CASE("what is cut off at any place is refused") {
     const auto text = stored().text(then);
     for (std::size_t length = 0; length < text.size(); ++length)
