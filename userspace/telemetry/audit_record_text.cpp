@@ -130,8 +130,9 @@ Result<AuditRecords> AuditRecords::parse(std::string_view text) {
     for (auto &[path, each] : records.records_) {
         while (each.entries().size() > records.bounds_.entries_each)
             each.drop_oldest();
-        records.count_ += each.entries().size();
+        records.resized(path, 0, each.entries().size());
     }
+    records.make_room();
     return records;
 }
 
