@@ -89,12 +89,13 @@ std::string_view container_mode(const Container &container) {
 json::object container_json(const Container &container, const Meter &meter) {
     auto policies = container.policies;
     std::sort(policies.begin(), policies.end());
-    json::value last_activity, idle_s;
+    json::value last_activity, idle_s, as_of;
     if (const auto idle = meter.idle(container)) {
         if (idle->last_ns)
             last_activity = telemetry::time_text(wall_time(wall_of_monotonic(*idle->last_ns)));
-        const auto now = monotonic_ns(), since = idle->last_ns.value_or(idle->since_ns);
-        idle_s = now > since ? (now - since) / 1'000'000'000 : 0;
+        const auto since = idle->last_ns.value_or(idle->since_ns);
+        idle_s = idle->as_of_ns > since ? (idle->as_of_ns - since) / 1'000'000'000 : 0;
+        as_of = telemetry::time_text(wall_time(wall_of_monotonic(idle->as_of_ns)));
     }
     return {{"cgroup", utf8_text(container.node.path)},
             {"cgroup_id", hex_id(container.node.id)},
@@ -110,6 +111,7 @@ json::object container_json(const Container &container, const Meter &meter) {
             {"spent_quotas", json::array()},
             {"last_activity", std::move(last_activity)},
             {"idle_s", std::move(idle_s)},
+            {"activity_as_of", std::move(as_of)},
             {"runtime", ""},
             {"name", ""},
             {"id", ""},

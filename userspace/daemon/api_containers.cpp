@@ -64,6 +64,7 @@ std::vector<const Container *> sorted_containers(const Enforcer &enforcer) {
 } // namespace
 
 asio::awaitable<ApiAnswer> ApiRouter::containers() {
+    co_await context_.meter.look_for_activity(Meter::Due::asked);
     const auto quotas = co_await begun_quotas();
     auto group = [&] { return spent_quotas_json(*quotas); };
     auto spent = co_await on_pool(context_.readers, group);
@@ -78,7 +79,9 @@ asio::awaitable<ApiAnswer> ApiRouter::containers() {
     co_return co_await on_pool(context_.readers, write);
 }
 
-asio::awaitable<ApiAnswer> ApiRouter::container(const Container &found) {
+asio::awaitable<ApiAnswer> ApiRouter::container(const Container &known) {
+    const Container found = known; // it may be gone after any wait
+    co_await context_.meter.look_for_activity(Meter::Due::asked);
     auto object = container_json(found, context_.meter);
     const auto id = found.node.id;
     const auto slot = found.row.slot;
@@ -89,7 +92,7 @@ asio::awaitable<ApiAnswer> ApiRouter::container(const Container &found) {
         for (const auto &resolver : found.image->resolvers)
             resolvers.push_back(json::string(resolver.text()));
 
-    const auto quotas = co_await context_.quotas.list(id); // `found` may be gone after this
+    const auto quotas = co_await context_.quotas.list(id);
     object["spent_quotas"] = spent_quotas_json(quotas)[id];
     const auto shared_now = co_await snapshot();
     const auto shared_learned = co_await all_learned();

@@ -206,7 +206,7 @@ class Daemon {
                 look_at_pins(context_->pins_trouble, gate_, pin_lock_, config_.bpffs, log_);
                 context_->absent_roots = absent_strict_roots(paths_);
             }
-            co_await meter_->look_for_activity();
+            co_await meter_->look_for_activity(Meter::Due::by_itself);
             if (enforcer_->tree().unwatched() > 0 && count % rescan_ticks == 0)
                 enforcer_->rescan();
         }
