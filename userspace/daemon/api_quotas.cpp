@@ -105,8 +105,8 @@ void apply_spent(policy::Verdict &verdict, const QuotaState &quota, std::uint8_t
 std::vector<telemetry::QuotaRow> quota_rows(const std::vector<QuotaState> &quotas) {
     std::vector<telemetry::QuotaRow> rows;
     for (const auto &quota : quotas) {
-        telemetry::QuotaRow row{quota.container, quota.policy, quota.rule,    quota.allowance(),
-                                quota.spent,     std::nullopt, quota.is_spent};
+        telemetry::QuotaRow row{quota.container, quota.policy, quota.rule,     quota.allowance(),
+                                quota.spent,     std::nullopt, quota.is_spent, quota.mode};
         if (quota.turns_wall_ns)
             row.turns = wall_time(*quota.turns_wall_ns);
         rows.push_back(std::move(row));

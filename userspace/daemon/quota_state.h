@@ -17,6 +17,7 @@ struct QuotaState {
     std::string policy, rule;                        // both empty: the container's own
     std::uint64_t quota = 0, granted = 0, spent = 0; // octets
     std::uint64_t window_ns = 0;
+    std::uint8_t mode = 0;                      // PS_MODE_*, of the container
     std::uint32_t directions = 0;               // bit n: ps_direction n is charged
     std::optional<std::uint64_t> turns_boot_ns; // none: no window has begun
     std::optional<std::int64_t> turns_wall_ns;  // the same by the wall clock

@@ -27,6 +27,7 @@ QuotaState Quotas::state(const Owner &owner, std::uint64_t rule, const abi::ps_l
     QuotaState state = quota_state(limits, budget, boot_ns(), wall_ns());
     state.container = owner.path;
     state.cgroup_id = owner.cgroup_id;
+    state.mode = owner.image->settings.mode;
     if (const auto info = owner.image->rules.find(rule); info != owner.image->rules.end()) {
         state.policy = info->second.policy;
         state.rule = info->second.rule;

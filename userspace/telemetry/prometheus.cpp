@@ -104,6 +104,15 @@ void quotas(Page &page, std::vector<QuotaRow> rows) {
     for (const auto &row : rows)
         if (row.turns)
             sample(row, seconds_text(*row.turns));
+    page.family("penstock_quota_is_spent", "gauge",
+                "1 if packets are denied for it, or would be in audit mode, until the window turns. The last "
+                "octets need not be spent: a packet that does not fit is enough.");
+    for (const auto &row : rows)
+        page.sample({{"container", row.container},
+                     {"policy", row.policy},
+                     {"rule", row.rule},
+                     {"mode", mode_name(row.mode)}},
+                    std::uint64_t{row.is_spent});
     page.single("penstock_quotas_left_out", "gauge",
                 "Quotas that are not on this page: it has the " + std::to_string(most_quotas) +
                     " that are spent or fullest.",

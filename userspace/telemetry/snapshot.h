@@ -37,7 +37,8 @@ struct QuotaRow {
     std::string container, policy, rule; // no policy and rule: the container's own
     std::uint64_t bytes = 0, spent = 0;  // with what was granted
     std::optional<std::chrono::system_clock::time_point> turns;
-    bool is_spent = false;
+    bool is_spent = false; // packets are denied for it, or would be in audit mode
+    std::uint8_t mode = 0; // PS_MODE_*
 };
 
 struct Snapshot {

@@ -83,11 +83,14 @@ TEST_CASE("every family has HELP and TYPE before its samples, and stands once") 
     CHECK(page.ends_with("\n"));
 }
 
-TEST_CASE("a quota is three series; one whose window has not begun turns at no time") {
+TEST_CASE("a quota is four series; one whose window has not begun turns at no time") {
     Snapshot snapshot;
     const std::chrono::system_clock::time_point turns{std::chrono::milliseconds(1'700'000'000'250)};
     const auto page =
-        prometheus_text(snapshot, {{"/a", "", "", 1000, 250, turns}, {"/a", "p", "r", 77, 0, std::nullopt}});
+        prometheus_text(snapshot, {{"/a", "", "", 1000, 250, turns, true, abi::PS_MODE_ENFORCE},
+                                   {"/a", "p", "r", 77, 0, std::nullopt, false, abi::PS_MODE_AUDIT}});
+    CHECK(has_line(page, R"(penstock_quota_is_spent{container="/a",policy="",rule="",mode="enforce"} 1)"));
+    CHECK(has_line(page, R"(penstock_quota_is_spent{container="/a",policy="p",rule="r",mode="audit"} 0)"));
     CHECK(has_line(page, R"(penstock_quota_bytes{container="/a",policy="",rule=""} 1000)"));
     CHECK(has_line(page, R"(penstock_quota_spent_bytes{container="/a",policy="",rule=""} 250)"));
     CHECK(has_line(
