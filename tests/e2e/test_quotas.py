@@ -263,6 +263,22 @@ def test_add_is_for_the_present_window(lab, world):
     assert (now["granted_bytes"], now["left_bytes"]) == (5 * PACKET, 0), "the grant is kept, too"
 
 
+def test_add_waits_for_the_window_that_a_policy_has_given_another_length(lab, world):
+    """What is spent counts on in it: it is not whole, and nobody says so."""
+    container, path = world["resized"], lab.daemon.policies / "resized.yaml"
+    assert spend(container, 6) == {"sent": 6}
+    path.write_text(path.read_text().replace("/24h", "/12h"))
+    assert lab.daemon.cli("reload").returncode == 0
+    now = quota(lab, container)
+    assert (now["window_s"], now["spent_bytes"], now["turns"]) == (43200, 6 * PACKET, None), now
+    add = ("quota", "add", "-c", container.path, f"{PACKET}B")
+    done = lab.daemon.cli(*add)
+    assert done.returncode == 1 and "another length" in done.stderr and "whole" not in done.stderr, done
+    assert spend(container, 1) == {"sent": 1}
+    assert lab.daemon.cli(*add).returncode == 0
+    assert spend(container, 6) == {"sent": 4, "EPERM": 2}
+
+
 @pytest.mark.parametrize("words, code, text", [
     (("add", "-c", "unspent", "1MiB"), 1, "nothing is spent yet"),
     (("reset", "-c", "free"), 1, "has no quota"),

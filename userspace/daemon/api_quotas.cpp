@@ -165,6 +165,10 @@ ApiAnswer ApiRouter::change_quota(const ApiRequest &request) {
     if (*outcome == Quotas::Outcome::not_begun)
         return error_answer(
             409, "nothing is spent yet: the quota is whole, and its window begins with the first packet");
+    if (*outcome == Quotas::Outcome::other_window)
+        return error_answer(409,
+                            "the policy gave the quota a window of another length: it begins with the next "
+                            "packet, and has what is spent; add to it then");
     const auto now = context_.quotas.find(container, *rule);
     if (!now)
         return error_answer(500, now.error().message);

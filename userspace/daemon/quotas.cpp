@@ -111,9 +111,10 @@ Result<Quotas::Outcome> Quotas::add(const Container &container, std::uint64_t ru
     const auto budget = budgets_.find(container.row.slot, rule);
     if (!budget)
         return budget.error();
-    // With another length of window the next packet begins a new one, in which nothing is granted.
-    if (!*budget || (*budget)->value.window_ns != limits->window_ns)
+    if (!*budget || (*budget)->value.window_ns == 0)
         return Outcome::not_begun;
+    if ((*budget)->value.window_ns != limits->window_ns)
+        return Outcome::other_window; // the next packet begins it, with what is spent and nothing granted
     return budgets_.grant((*budget)->index, octets, boot_ns()) ? Outcome::done : Outcome::not_begun;
 }
 

@@ -40,7 +40,7 @@ class Quotas {
     // One of a container's; none if its policies have no such.
     Result<std::optional<QuotaState>> find(const Container &, std::uint64_t rule) const;
 
-    enum class Outcome { done, no_quota, not_begun };
+    enum class Outcome { done, no_quota, not_begun, other_window };
     Result<Outcome> reset(const Container &, std::uint64_t rule);
     Result<Outcome> add(const Container &, std::uint64_t rule, std::uint64_t octets);
 
