@@ -27,7 +27,6 @@ struct AddressNeed {
 struct Draft {
     std::map<NamePattern, NameNeed> names;
     std::map<Address, AddressNeed> addresses;
-    std::map<Address, std::uint64_t> resolvers; // and how often each was asked
 };
 
 struct DraftInput {
