@@ -17,6 +17,10 @@ std::uint64_t octets_in(std::uint64_t word, std::uint64_t window) {
 
 } // namespace
 
+std::uint64_t QuotaState::allowance() const {
+    return std::min(quota + granted, kernel::most_octets);
+}
+
 unsigned QuotaState::per_cent() const {
     const std::uint64_t of = allowance(), used = std::min(spent, of);
     // Octets have 48 bits: no overflow.

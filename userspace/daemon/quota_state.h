@@ -23,7 +23,7 @@ struct QuotaState {
     std::optional<std::int64_t> turns_wall_ns;  // the same by the wall clock
     bool is_spent = false;                      // no packet of usual size fits any more
 
-    std::uint64_t allowance() const { return quota + granted; }
+    std::uint64_t allowance() const; // as the programs have it: at most what a budget can count to
     std::uint64_t left() const { return allowance() > spent ? allowance() - spent : 0; }
     unsigned per_cent() const; // rounded down; at most 100
 };

@@ -91,3 +91,15 @@ TEST_CASE("with another length of window what was spent goes into one that is ye
     CHECK(state.spent == 400'000);
     CHECK_FALSE(state.turns_boot_ns);
 }
+
+TEST_CASE("a quota allows no more than a budget can count to, as in the kernel") {
+    auto most = limits();
+    most.quota_bytes = PS_SPENT_OCTETS(~0ULL);
+    auto spent = budget(1, most.quota_bytes);
+    spent.granted = PS_SPENT(1, 5'000);
+    const auto state = quota_state(most, &spent, 1150 * second, 0);
+    CHECK(state.allowance() == most.quota_bytes);
+    CHECK(state.left() == 0);
+    CHECK(state.is_spent);
+    CHECK(state.per_cent() == 100);
+}
