@@ -65,7 +65,7 @@ class Daemon {
             meter_->freed(rows);
             quotas_->freed();
         };
-        audit_ = std::make_unique<AuditKeeper>(pools_.readers, *enforcer_, *meter_, config_.state_dir, log_);
+        audit_ = std::make_unique<AuditKeeper>(pools_.storing, *enforcer_, *meter_, config_.state_dir, log_);
         flows_ = std::make_unique<FlowKeeper>(pool_, gate_, *enforcer_, *meter_, log_);
         control_ = std::make_unique<PolicyControl>(io_, pool_, *enforcer_, std::move(store),
                                                    config_.resolv_conf, log_);
