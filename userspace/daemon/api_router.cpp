@@ -212,6 +212,8 @@ asio::awaitable<ApiAnswer> ApiRouter::status() {
     auto warnings = context_.enforcer.warnings();
     warnings.insert(warnings.end(), context_.absent_roots.begin(), context_.absent_roots.end());
     warnings.insert(warnings.end(), context_.damaged.begin(), context_.damaged.end());
+    const auto unstored = context_.quotas.troubles();
+    warnings.insert(warnings.end(), unstored.begin(), unstored.end());
     for (const auto &trouble : {context_.control.trouble(), context_.pins_trouble})
         if (!trouble.empty())
             warnings.push_back(trouble);

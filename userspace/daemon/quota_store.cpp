@@ -133,10 +133,11 @@ std::size_t QuotaStore::trim(std::uint64_t boot_ns, std::size_t room) {
     return count;
 }
 
-std::string QuotaStore::text(const Moment &now) const {
-    std::string text = std::string(first_line) + "\nwritten " + std::to_string(now.wall_ns) + " " +
-                       std::to_string(now.boot_ns) + " " + word_of(now.boot) + "\n";
-    for (const auto &[key, quota] : quotas_) {
+QuotaStore::Text QuotaStore::text(const Entries &quotas, const Moment &now, std::size_t room) {
+    Text text;
+    text.octets = std::string(first_line) + "\nwritten " + std::to_string(now.wall_ns) + " " +
+                  std::to_string(now.boot_ns) + " " + word_of(now.boot) + "\n";
+    for (const auto &[key, quota] : quotas) {
         if (quota.turns_ns <= now.boot_ns)
             continue;
         std::string line = "quota";
@@ -144,11 +145,13 @@ std::string QuotaStore::text(const Moment &now) const {
                                            std::min(quota.turns_ns - now.boot_ns, quota.window_ns)})
             line += " " + std::to_string(number);
         line += " " + word_of(key.policy) + " " + word_of(key.rule) + " " + word_of(key.container) + "\n";
-        if (text.size() + line.size() + last_line.size() + 1 > largest)
-            break;
-        text += line;
+        if (text.octets.size() + line.size() + last_line.size() + 1 > room)
+            ++text.left_out;
+        else
+            text.octets += line;
     }
-    return text + std::string(last_line) + "\n"; // a file cut short is seen
+    text.octets += std::string(last_line) + "\n"; // a file cut short is seen
+    return text;
 }
 
 Result<QuotaStore> QuotaStore::parse(std::string_view text, const Moment &now) {

@@ -31,7 +31,8 @@ class Quotas {
 
     void follow(Enforcer &); // its containers, from their rows to their ends
     void freed() { freeing_ = false; }
-    boost::asio::awaitable<void> save(); // the file, if something changed
+    boost::asio::awaitable<void> save();       // the file, if something changed
+    std::vector<std::string> troubles() const; // sentences: what the file does not have
     boost::asio::awaitable<void> save_each_second();
 
     // Those of running containers in which a window has begun: at most PS_BUDGETS, however many rules there are. Of one
@@ -82,7 +83,8 @@ class Quotas {
     bool freeing_ = false;                         // they do just now
     std::uint64_t loaded_ns_ = 0;                  // CLOCK_MONOTONIC
     bool changed_ = false;                         // the store, since the file was written
-    bool failing_ = false;                         // the file could not be written
+    std::string failure_;                          // why the file could not be written
+    std::size_t left_out_ = 0;                     // what had no room in it
 };
 
 } // namespace penstock::daemon
