@@ -3,9 +3,11 @@
 import json
 import re
 import signal
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from internet import DNSMASQ
 from observe import until
 from terminal import Terminal
 
+LAB = Path(__file__).parent.parent / "lab"
 HEAD = """apiVersion: penstock/v1
 kind: EgressPolicy
 metadata: {{name: {name}}}
@@ -135,6 +138,20 @@ def test_signals_leave_the_terminal_as_it_was(lab, world, end):
             terminal.process.send_signal(getattr(signal, f"SIG{end}"))
         assert terminal.wait(5) == 0
         assert terminal.mode() == terminal.before and terminal.text.endswith("\x1b[?1049l")
+
+
+def test_in_the_background_it_stops_and_leaves_the_terminal_to_the_shell(lab, world):
+    entering = "\x1b[?1049h"
+    with Terminal(sys.executable, str(LAB / "job.py"), lab.daemon.program("penstock"), "top", "--interval", "200ms", "--api-socket",
+                  str(lab.daemon.socket)) as terminal:
+        terminal.until(lambda screen: len(screen) > 3, 5, "a table")
+        terminal.press("\x1a")
+        terminal.until(lambda _: "bg: " in terminal.text, 10, "what the shell sees")
+        assert "bg: stopped, terminal as it was" in terminal.text
+        terminal.until(lambda _: terminal.text.count(entering) == 2, 5, "the table again, in front")
+        assert terminal.text.index("bg: ") < terminal.text.rindex(entering)
+        terminal.press("q")
+        assert terminal.wait(5) == 0 and terminal.mode() == terminal.before
 
 
 def test_a_daemon_that_goes_and_comes_back_is_told_and_not_fatal(lab, world):
