@@ -12,7 +12,7 @@ namespace penstock::abi {
 struct ps_flow_key {
     __u8 local[16], remote[16];
     __u32 serial;
-    __u32 netns;                  /* as in ps_address_key */
+    __u32 netns; /* as in ps_address_key */
     __u16 local_port, remote_port;
     __u8 protocol;
     __u8 pad[3];
@@ -24,21 +24,21 @@ struct ps_flow_key {
  */
 struct ps_flow {
     struct ps_flow_key key;
-    __u64 word;                   /* of known.h: whose socket may add without looking for the key; 0: nobody's */
-    __u64 begun_ns;               /* of its first packet; 0: the row is free */
-    __u64 last_ns;                /* of its last, to 4 ms */
-    __u64 rule;                   /* what it was allowed by last, and the learned name */
+    __u64 word;     /* of known.h: whose socket may add without looking for the key; 0: nobody's */
+    __u64 begun_ns; /* of its first packet; 0: the row is free */
+    __u64 last_ns;  /* of its last, to 4 ms */
+    __u64 rule;     /* what it was allowed by last, and the learned name */
     __u64 name_hash;
     __u64 packets[2];
-    __u64 bytes[2];               /* IP octets, as ps_counter */
+    __u64 bytes[2]; /* IP octets, as ps_counter */
     __u32 slot;
-    __u32 generation;             /* of the policy that judged it last */
-    __u8 direction;               /* of its first packet: who opened it */
+    __u32 generation; /* of the policy that judged it last */
+    __u8 direction;   /* of its first packet: who opened it */
     __u8 verdict;
     __u8 reason;
-    __u8 ends;                    /* PS_FLOW_* seen */
-    __u32 closing;                /* the daemon's, as all below: 1: no program finds it any more */
-    __u64 told_ns;                /* up to when, and how much, it was told of */
+    __u8 ends;     /* PS_FLOW_* seen */
+    __u32 closing; /* the daemon's, as all below: 1: no program finds it any more */
+    __u64 told_ns; /* up to when, and how much, it was told of */
     __u64 told_packets[2];
     __u64 told_bytes[2];
 };

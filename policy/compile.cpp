@@ -108,7 +108,10 @@ std::uint64_t content_hash(const Image &image) {
         .number(settings.min_ttl_s)
         .number(settings.mode)
         .number(settings.inbound);
-    digest.number(settings.loopback).number(settings.resolvers_any).number(settings.default_reason).number(settings.flows);
+    digest.number(settings.loopback)
+        .number(settings.resolvers_any)
+        .number(settings.default_reason)
+        .number(settings.flows);
     digest.number(image.resolvers.size());
     for (const auto &resolver : image.resolvers)
         digest.raw(resolver.octets.data(), resolver.octets.size());

@@ -54,6 +54,7 @@ class Drafting {
                 if (const auto address = reverse_address(entry->name);
                     address && !may_reach(*address) && !is_named(entry->name))
                     ask_reverse(*entry);
+        drop_needless(draft_, items_, input_.search); // one of those and a search suffix may be another name
         return std::move(draft_);
     }
 
@@ -93,6 +94,8 @@ class Drafting {
     bool may_reach(const Address &address) const {
         if (draft_.addresses.contains(address))
             return true;
+        if (address.is_never_learned())
+            return false;
         const auto names = input_.learned->find(address);
         return names != input_.learned->end() &&
                std::any_of(names->second.begin(), names->second.end(), [&](const auto &written) {
@@ -113,6 +116,7 @@ class Drafting {
         need.asked += question.times;
         need.guessed = true;
         need.ports.insert(guessed_port);
+        items_.push_back({{question.name}, std::nullopt, false});
     }
 
     const DraftInput &input_;

@@ -13,13 +13,15 @@
 
 /*
  * May the container have one more row of a name? Only so many, and not the last cells: a container that asks for ever
- * new names must not cost another its counters. What comes after is counted, too, as PS_NAME_OTHER.
+ * new names must not cost another its counters. What comes after is counted, too, as PS_NAME_OTHER, until the daemon has
+ * retired names that are idle.
  */
 static __always_inline int account__admits_name(__u32 slot) {
     struct ps_gate *g = identity__gate();
     struct ps_heads *h = bpf_map_lookup_elem(&heads, &slot);
+    __u32 cell;
 
-    if (!g || !h || g->next_cell >= PS_CELLS / 4 * 3)
+    if (!g || !h || (g->next_cell >= PS_CELLS / 4 * 3 && bpf_map_peek_elem(&free_cells, &cell)))
         return 0;
     if (__sync_fetch_and_add(&h->head[PS_HEAD_NAME_ROWS], 1) < g->name_rows_per_slot)
         return 1;
@@ -44,7 +46,7 @@ PS_GLOBAL __u32 account__cell(__u32 slot, __u64 rule, __u64 name_hash, __u32 row
 
     if (found)
         return *found + 1;
-    if (name_hash > PS_NAME_OTHER && !account__admits_name(slot)) {
+    if (name_hash >= PS_NAME_FIRST_HASH && !account__admits_name(slot)) {
         key.name_hash = PS_NAME_OTHER;
         found = bpf_map_lookup_elem(&counters, &key);
         if (found)

@@ -39,10 +39,10 @@ static __always_inline int event__may_tell(__u32 slot) {
 #define EVENT_HAS_NAME 0x10000
 
 /*
- * A denial of the flow in the scratch, whose best.rule is the rule. `what`: verdict, reason << 8, and EVENT_HAS_NAME
- * if the scratch's name is the name that was asked for.
+ * A denial of the flow in the scratch, by the rule. `what`: verdict, reason << 8, and EVENT_HAS_NAME if the scratch's name is
+ * the name that was asked for.
  */
-PS_GLOBAL int event__denied(__u32 index, __u64 cgroup_id, __u32 serial, __u32 what) {
+PS_GLOBAL int event__denied(__u32 index, __u32 what, __u64 rule) {
     struct scratch *s = scratch__at(index);
     struct ps_event *e;
     __u32 length;
@@ -51,13 +51,13 @@ PS_GLOBAL int event__denied(__u32 index, __u64 cgroup_id, __u32 serial, __u32 wh
         return 0;
     e = event__may_tell(s->slot) ? event__reserve(&events, PS_EVENT_DENIED) : 0;
     if (!e) {
-        account__add(s->slot, s->best.rule, 0, ACCOUNT_ROW(s->flow.direction, PS_UNTOLD, what >> 8), 1, 0);
+        account__add(s->slot, rule, 0, ACCOUNT_ROW(s->flow.direction, PS_UNTOLD, what >> 8), 1, 0);
         return 0;
     }
-    e->cgroup_id = cgroup_id;
-    e->rule = s->best.rule;
+    e->cgroup_id = s->cgroup_id;
+    e->rule = rule;
     e->slot = s->slot;
-    e->serial = serial;
+    e->serial = s->serial;
     e->generation = PS_BINDING_GENERATION(s->binding);
     e->length = s->flow.length;
     e->hook = s->flow.hook;

@@ -17,13 +17,13 @@ static __always_inline struct ps_flow *flow_log__at(__u32 row) {
 
 /* ---- rows ---- */
 
-static __always_inline void flow_log__key(struct scratch *s, __u32 serial) {
+static __always_inline void flow_log__key(struct scratch *s) {
     struct ps_flow_key *key = &s->flow_key;
 
     __builtin_memset(key, 0, sizeof(*key));
     __builtin_memcpy(key->local, s->flow.local.octets, 16);
     __builtin_memcpy(key->remote, s->flow.remote.octets, 16);
-    key->serial = serial;
+    key->serial = s->serial;
     key->netns = s->flow.netns;
     key->local_port = s->flow.local_port;
     key->remote_port = s->flow.remote_port;
@@ -45,7 +45,6 @@ static __always_inline __u32 flow_log__take(struct ps_gate *g, struct ps_heads *
 PS_GLOBAL __u32 flow_log__row(__u32 index) {
     struct scratch *s = scratch__at(index);
     struct ps_gate *g = identity__gate();
-    const struct ps_slot *slot;
     struct ps_heads *h;
     const __u32 *found;
     struct ps_flow *row;
@@ -54,11 +53,10 @@ PS_GLOBAL __u32 flow_log__row(__u32 index) {
     if (!s || !g)
         return 0;
     number = s->slot;
-    slot = bpf_map_lookup_elem(&slots, &number);
     h = bpf_map_lookup_elem(&heads, &number);
-    if (!slot || !h)
+    if (!h)
         return 0;
-    flow_log__key(s, slot->serial);
+    flow_log__key(s);
     found = bpf_map_lookup_elem(&flow_ids, &s->flow_key);
     if (found)
         return *found + 1;
@@ -82,8 +80,8 @@ PS_GLOBAL __u32 flow_log__row(__u32 index) {
 
 /* ---- packets ---- */
 
-static __always_inline void flow_log__add(struct ps_flow *row, __u32 direction, __u32 tcp_flags, __u64 packets,
-                                          __u64 octets) {
+static __always_inline void flow_log__add(struct ps_flow *row, __u32 direction, __u32 tcp_flags,
+                                          __u64 packets, __u64 octets, __u64 now) {
     __u32 in = direction == PS_INGRESS, ends = tcp_flags & PS_TCP_RST ? PS_FLOW_RESET : 0;
 
     if (tcp_flags & PS_TCP_FIN)
@@ -92,15 +90,15 @@ static __always_inline void flow_log__add(struct ps_flow *row, __u32 direction, 
         row->ends |= ends; /* of two at once one may be lost: then it ends by its silence */
     __sync_fetch_and_add(in ? &row->packets[1] : &row->packets[0], packets);
     __sync_fetch_and_add(in ? &row->bytes[1] : &row->bytes[0], octets);
-    *(volatile __u64 *)&row->last_ns = bpf_ktime_get_coarse_ns();
+    *(volatile __u64 *)&row->last_ns = now;
 }
 
 /* The scratch's packet passes, by `what`: verdict, and reason << 8; allowed by the rule and the learned name. */
 PS_GLOBAL int flow_log__packet(__u32 index, __u32 what, __u64 rule, __u64 name_hash) {
     const struct scratch *s = scratch__at(index);
-    struct ps_flow *row = s && s->logs ? flow_log__at(flow_log__row(index)) : 0;
+    struct ps_flow *row = flow_log__at(flow_log__row(index));
 
-    if (!s || !s->logs)
+    if (!s)
         return 0;
     if (!row) {
         account__note(s->slot, PS_R_FLOW_UNLOGGED);
@@ -113,7 +111,8 @@ PS_GLOBAL int flow_log__packet(__u32 index, __u32 what, __u64 rule, __u64 name_h
         row->reason = (__u8)(what >> 8);
         row->generation = PS_BINDING_GENERATION(s->binding);
     }
-    flow_log__add(row, s->flow.direction, s->flow.tcp_flags, s->flow.packets, s->flow.length);
+    flow_log__add(row, s->flow.direction, s->flow.tcp_flags, s->flow.packets, s->flow.length,
+                  bpf_ktime_get_ns()); /* no hook lacks it */
     return 0;
 }
 
@@ -130,6 +129,6 @@ PS_GLOBAL int flow_log__known(__u32 row_plus_1, __u32 direction, __u32 tcp_flags
     struct ps_flow *row = flow_log__at(row_plus_1);
 
     if (row)
-        flow_log__add(row, direction, tcp_flags, packets, octets);
+        flow_log__add(row, direction, tcp_flags, packets, octets, bpf_ktime_get_coarse_ns());
     return 0;
 }

@@ -46,7 +46,9 @@ static __always_inline __u64 known__mix(__u64 hash, __u32 high, __u32 low) {
 static __always_inline __u64 known__word(const struct known_flow *k, const struct ps_slot *slot,
                                          __u64 binding) {
     const struct ps_gate *g = identity__gate();
-    __u64 hash = known__mix(g ? g->hash_seed : 0, slot->serial, (__u32)k->own_port << 16 | k->peer_port);
+    __u64 recount = *(volatile const __u32 *)&slot->recount,
+          hash = known__mix((g ? g->hash_seed : 0) + recount * KNOWN_PRIME, slot->serial,
+                            (__u32)k->own_port << 16 | k->peer_port);
 
     hash = known__mix(hash, (__u32)(binding >> 32), (__u32)binding);
     hash = known__mix(hash, k->own[0], k->peer[0]);
@@ -276,7 +278,7 @@ PS_GLOBAL int known__remember(struct __sk_buff *skb, __u32 index, __u32 reason) 
         account__cell(s->slot, m->rule, m->name_hash, ACCOUNT_ROW(PS_INGRESS, PS_ALLOW, PS_R_INBOUND));
     known__of_flow(&k, &s->flow);
     word = known__word(&k, slot, s->binding);
-    m->flow_row = s->logs ? flow_log__row(index) : 0;
+    m->flow_row = s->logs && !s->flow.over_lo ? flow_log__row(index) : 0;
     log = flow_log__at(m->flow_row);
     if (log)
         *(volatile __u64 *)&log->word = word;

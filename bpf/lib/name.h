@@ -16,7 +16,7 @@ PS_INLINE __u64 name__finish_hash(__u64 h) {
     h ^= h >> 32;
     h *= 0x9e3779b97f4a7c15ULL;
     h ^= h >> 29;
-    return h > PS_NAME_OTHER ? h : h + 2; /* 0 means "no name" */
+    return h >= PS_NAME_FIRST_HASH ? h : h + PS_NAME_FIRST_HASH; /* see ps_fixed_name */
 }
 
 /*

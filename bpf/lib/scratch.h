@@ -26,10 +26,12 @@ struct finding {
 #define PAST_AGAIN 16    /* and a packet of it was allowed before: a SYN is sent again */
 
 struct scratch {
-    /* what is judged, and for whom: filled by scratch__open, since global functions take scalars only */
+    /* what is judged, and for whom: filled by verdict__open, since global functions take scalars only */
     struct flow flow;
     __u64 binding;
+    __u64 cgroup_id;
     __u32 slot;
+    __u32 serial;
     __u32 mode;
     struct finding best;
     __u64 container, by_rule; /* charges: see limiter__find */
@@ -39,7 +41,7 @@ struct scratch {
     __u64 open_rule; /* and the rule */
     __u32 touches;   /* allowed UDP: its peer is to be noted once the packet is charged */
     __u32 past;      /* PAST_*: what the packet's socket remembers */
-    __u32 logs;      /* the packet's flow is logged, if it passes */
+    __u32 logs;      /* the policy wants a flow log */
     __u8 message[PS_ANSWER_MAX];
     __u8 name[PS_NAME_END + 264]; /* see above */
     __u32 name_length;            /* octets of the text */
@@ -96,23 +98,15 @@ static __always_inline struct scratch *scratch__at(__u32 index) {
     return bpf_map_lookup_elem(&scratches, &index);
 }
 
-static __always_inline void scratch__open(__u32 index, const struct flow *f, __u32 slot, __u64 binding,
-                                          __u32 mode, __u32 logs) {
-    struct scratch *s = scratch__at(index);
-
-    if (!s)
-        return;
+/* For another run: what the last one left is forgotten where it matters. */
+static __always_inline void scratch__open(struct scratch *s, const struct flow *f) {
     s->flow = *f;
-    s->slot = slot;
-    s->binding = binding;
-    s->mode = mode;
     s->name_length = 0;
     s->open_name = 0;
     s->open_rule = 0;
     s->past = 0;
     s->pid = 0;
     s->touches = 0;
-    s->logs = logs;
     __builtin_memset(&s->best, 0, sizeof(s->best));
 }
 

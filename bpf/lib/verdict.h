@@ -186,31 +186,62 @@ static __always_inline void verdict__settle_limits(struct decision *d, __u32 ope
         decision__deny(d, (__u8)reason, d->rule);
 }
 
-/*
- * The end of every hook: the mode applies, the verdict is counted and, unless it allows, told. Gives 1 when the
- * packet or attempt may go on. Gives the scratch back.
- */
-static __always_inline int verdict__settle(struct decision *d, const struct flow *f,
-                                           const struct identity *me) {
-    int passes;
-
-    verdict__apply_mode(d, me);
-    passes = d->verdict == PS_ALLOW || d->verdict == PS_WOULD_DENY;
-    if (passes && f->packets && me->policy->flows && d->scratch != PS_SCRATCH_NONE)
-        flow_log__packet(d->scratch, d->verdict | (__u32)d->reason << 8, d->rule, d->name_hash);
-    account__add(me->slot, d->rule, d->verdict == PS_ALLOW ? d->name_hash : 0,
-                 ACCOUNT_ROW(f->direction, d->verdict, d->reason), f->packets ? f->packets : 1, f->length);
-    if (d->verdict != PS_ALLOW && d->scratch != PS_SCRATCH_NONE)
-        event__denied(d->scratch, me->cgroup_id, me->serial,
-                      d->verdict | (__u32)d->reason << 8 | (d->has_name ? EVENT_HAS_NAME : 0));
-    if (d->scratch != PS_SCRATCH_NONE)
-        scratch__release(d->scratch);
-    return passes;
+static __always_inline int verdict__passes(__u32 verdict) {
+    return verdict == PS_ALLOW || verdict == PS_WOULD_DENY;
 }
 
 /* Of the flow log: what leaves this host, and no questions to resolvers, which have counters and events of their own. */
 static __always_inline int verdict__is_logged(const struct flow *f) {
     return f->packets && !f->over_lo && !gate__is_dns(f);
+}
+
+/* What stands in the scratch is counted as decided and, unless it was allowed, told. `what`: see event__denied. */
+PS_GLOBAL int verdict__record(__u32 index, __u32 what, __u64 rule, __u64 name_hash) {
+    const struct scratch *s = scratch__at(index);
+    __u32 verdict = (__u8)what;
+
+    if (!s)
+        return 0;
+    if (s->logs && verdict__passes(verdict) && verdict__is_logged(&s->flow))
+        flow_log__packet(index, what, rule, name_hash);
+    account__add(s->slot, rule, verdict == PS_ALLOW ? name_hash : 0,
+                 ACCOUNT_ROW(s->flow.direction, verdict, what >> 8), s->flow.packets ? s->flow.packets : 1,
+                 s->flow.length);
+    if (verdict != PS_ALLOW)
+        event__denied(index, what, rule);
+    return 0;
+}
+
+/*
+ * The end of every hook: the mode applies, the verdict is counted and told. Gives 1 when the packet or attempt may go on.
+ * Gives the scratch back.
+ */
+static __always_inline int verdict__settle(struct decision *d, const struct flow *f,
+                                           const struct identity *me) {
+    verdict__apply_mode(d, me);
+    if (d->scratch == PS_SCRATCH_NONE) {
+        account__add(me->slot, d->rule, 0, ACCOUNT_ROW(f->direction, d->verdict, d->reason),
+                     f->packets ? f->packets : 1, f->length);
+    } else {
+        verdict__record(d->scratch, d->verdict | (__u32)d->reason << 8 | (d->has_name ? EVENT_HAS_NAME : 0),
+                        d->rule, d->name_hash);
+        scratch__release(d->scratch);
+    }
+    return verdict__passes(d->verdict);
+}
+
+static __always_inline void verdict__open(__u32 index, const struct flow *f, const struct identity *me) {
+    struct scratch *s = scratch__at(index);
+
+    if (!s)
+        return;
+    scratch__open(s, f);
+    s->slot = me->slot;
+    s->serial = me->serial;
+    s->cgroup_id = me->cgroup_id;
+    s->binding = me->binding;
+    s->mode = me->policy->mode;
+    s->logs = me->policy->flows;
 }
 
 /* Claims a scratch and puts the flow there. 0 and a denial when there is none. */
@@ -221,8 +252,7 @@ static __always_inline int verdict__begin(struct decision *d, const struct flow 
         verdict__no_scratch(d);
         return 0;
     }
-    scratch__open(d->scratch, f, me->slot, me->binding, me->policy->mode,
-                  me->policy->flows && verdict__is_logged(f));
+    verdict__open(d->scratch, f, me);
     return 1;
 }
 

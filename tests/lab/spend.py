@@ -86,4 +86,19 @@ def questions(server: str, name: str, count: int) -> dict:
     return {"error": None, "outcomes": outcomes}
 
 
-OPERATIONS = {f.__name__: f for f in (datagrams, echoes, connections, questions)}
+def scattered(address: str, first: int, count: int, octets: int) -> dict:
+    """A datagram to each port of its own, from one socket that reads nothing; to 500 ports 9500 and on, from as many sockets as it takes."""
+    payload, outcomes = bytes(octets - (48 if ":" in address else 28)), Counter()
+    for n in range(0, count, 500):
+        with socket.socket(family_of(address), socket.SOCK_DGRAM) as sock:
+            sock.bind(("", first + n // 500))
+            for port in range(9500, 9500 + min(500, count - n)):
+                try:
+                    sock.sendto(payload, (address, port))
+                    outcomes["sent"] += 1
+                except OSError as error:
+                    outcomes[name_of(error)] += 1
+    return {"error": None, "outcomes": outcomes}
+
+
+OPERATIONS = {f.__name__: f for f in (datagrams, echoes, connections, questions, scattered)}

@@ -90,7 +90,8 @@ void add_showing(CLI::App &app, Choice &choice) {
     add_container(events, choice.events.container, false);
     CLI::App *flows = add_talking(
         app, choice, "flows",
-        "the flow log of containers whose policy says flows: on: each flow's octets and packets, when it ends and "
+        "the flow log of containers whose policy says flows: on: each flow's octets and packets, when it "
+        "ends and "
         "every minute",
         "  penstock flows\n  penstock flows -f --container web\n  penstock flows -o json | jq -r .remote\n",
         [&choice](const Session &session) { return show_flows(session, choice.events); });

@@ -79,7 +79,8 @@ std::string flow_subject(const json::value &flow) {
     const std::string name = text_at(flow, "name");
     return text_at(flow, "protocol") + " " + endpoint(text_at(flow, "local"), number_at(flow, "local_port")) +
            (text_at(flow, "direction") == "ingress" ? " < " : " > ") +
-           endpoint(text_at(flow, "remote"), number_at(flow, "remote_port")) + (name.empty() ? "" : " " + name);
+           endpoint(text_at(flow, "remote"), number_at(flow, "remote_port")) +
+           (name.empty() ? "" : " " + name);
 }
 
 void print_flow_line(const Output &output, const json::value &flow) {
@@ -88,12 +89,13 @@ void print_flow_line(const Output &output, const json::value &flow) {
         return;
     }
     const auto carried = [&](const std::string &way) {
-        return human_bytes(number_at(flow, way + "_bytes")) + "/" + human_count(number_at(flow, way + "_packets"));
+        return human_bytes(number_at(flow, way + "_bytes")) + "/" +
+               human_count(number_at(flow, way + "_packets"));
     };
     const std::string rule = rule_of(flow), verdict = text_at(flow, "verdict");
-    output.out << printable(time_of_day(text_at(flow, "time"))) << "  " << printable(text_at(flow, "end")) << "  "
-               << printable(text_at(flow, "container")) << "  " << printable(flow_subject(flow)) << "  out "
-               << carried("egress") << "  in " << carried("ingress");
+    output.out << printable(time_of_day(text_at(flow, "time"))) << "  " << printable(text_at(flow, "end"))
+               << "  " << printable(text_at(flow, "container")) << "  " << printable(flow_subject(flow))
+               << "  out " << carried("egress") << "  in " << carried("ingress");
     if (verdict != "allow")
         output.out << "  " << toned(output.terminal, verdict_tone(verdict), printable(verdict));
     if (!rule.empty())

@@ -214,9 +214,8 @@ asio::awaitable<ApiAnswer> ApiRouter::status() {
     warnings.insert(warnings.end(), context_.damaged.begin(), context_.damaged.end());
     const auto unstored = context_.quotas.troubles();
     warnings.insert(warnings.end(), unstored.begin(), unstored.end());
-    for (const auto &trouble : {context_.control.trouble(), context_.pins_trouble})
-        if (!trouble.empty())
-            warnings.push_back(trouble);
+    warnings.insert(warnings.end(), {context_.control.trouble(), context_.pins_trouble});
+    std::erase(warnings, "");
     json::object kernel = {{"events_lost", now->events_lost},
                            {"counters_lost", now->counters_lost},
                            {"births_lost", now->births_lost},

@@ -34,7 +34,8 @@ struct ApiContext {                    // borrowed: lives as long as the daemon
     std::vector<std::string> absent_roots; // sentences
     std::string pins_trouble;              // why nothing is enforced any more; empty: the links are there
     bool stopping = false;
-    std::vector<std::string> damaged = {}; // sentences of files that were set aside at the start
+    std::vector<std::string> damaged =
+        {}; // sentences of files that were set aside at the start; empty: was not
 };
 
 constexpr unsigned most_checks = 4; // one text is judged, the others wait

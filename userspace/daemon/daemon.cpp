@@ -36,6 +36,7 @@ constexpr std::size_t events_at_once = 1024; // then other work has its turn
 constexpr auto tick = std::chrono::seconds(1);
 constexpr int rescan_ticks = 5;
 constexpr int pins_ticks = 2;
+constexpr int names_ticks = 10;
 constexpr auto shutdown_patience = std::chrono::seconds(10);
 constexpr auto check_patience = std::chrono::seconds(2);
 
@@ -73,9 +74,7 @@ class Daemon {
             pool_, pools_.checks, pools_.readers, *enforcer_, *meter_, *quotas_, *control_, *audit_, events_,
             flows_->log(), paths_.gate_directory, config_.bpffs, gate_.root_id(),
             std::chrono::system_clock::now(), absent_strict_roots(paths_), "", false});
-        for (const auto &sentence : {meter_->load_totals(), quotas_->load()})
-            if (!sentence.empty())
-                context_->damaged.push_back(sentence);
+        context_->damaged = {meter_->load_totals(), quotas_->load()};
         for (const auto &sentence : context_->absent_roots)
             log_.warning(sentence);
         router_ = std::make_unique<ApiRouter>(io_, *context_);
@@ -207,6 +206,8 @@ class Daemon {
                 context_->absent_roots = absent_strict_roots(paths_);
             }
             co_await meter_->look_for_activity(Meter::Due::by_itself);
+            if (count % names_ticks == 0)
+                co_await meter_->make_room_for_names();
             if (enforcer_->tree().unwatched() > 0 && count % rescan_ticks == 0)
                 enforcer_->rescan();
         }

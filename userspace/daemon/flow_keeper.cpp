@@ -4,6 +4,7 @@
 #include "userspace/base/clock.h"
 #include "userspace/telemetry/names.h"
 
+#include <algorithm>
 #include <unordered_set>
 #include <utility>
 
@@ -37,7 +38,7 @@ Result<FlowKeeper::Reading> FlowKeeper::read() {
     for (const auto &record : reading.records) {
         const auto &row = record.row;
         std::string name;
-        if (row.name_hash > abi::PS_NAME_OTHER)
+        if (row.name_hash >= abi::PS_NAME_FIRST_HASH)
             if (const auto domain = gate_.maps().domains.lookup({row.name_hash, row.slot, 0});
                 domain && *domain)
                 name = telemetry::domain_name(**domain);
@@ -61,8 +62,10 @@ telemetry::Event FlowKeeper::event(const sync::FlowRecord &record, std::string n
     const auto &row = record.row;
     telemetry::Event event;
     event.kind = telemetry::event_flow;
-    event.time = record.end == sync::FlowEnd::active ? std::chrono::system_clock::now()
-                                                     : wall_time(wall_of_monotonic(row.last_ns));
+    // The last packet's time is of a coarse clock, a few ms behind the first's.
+    event.time = record.end == sync::FlowEnd::active
+                     ? std::chrono::system_clock::now()
+                     : wall_time(wall_of_monotonic(std::max(row.last_ns, row.begun_ns)));
     if (const auto owner = owners_.find(row.key.serial); owner != owners_.end()) {
         event.container = owner->second.path;
         event.cgroup_id = owner->second.cgroup_id;

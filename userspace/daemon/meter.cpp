@@ -55,7 +55,7 @@ std::vector<telemetry::FeatureState> states_of(const kernel::Features &features)
 Meter::Meter(asio::thread_pool &pool, asio::thread_pool &readers, kernel::Gate &gate, Enforcer &enforcer,
              std::string state_dir, const Log &log)
     : pool_(pool), readers_(readers), gate_(gate), enforcer_(enforcer), state_dir_(std::move(state_dir)),
-      log_(log) {}
+      log_(log), name_rows_(gate) {}
 
 std::string Meter::load_totals() {
     const auto text = read_file(totals_path(), largest_totals);
@@ -93,7 +93,7 @@ Result<Meter::Reading> Meter::read_all() const {
     Reading reading{std::move(*counters), {}};
     for (const auto &counted : reading.counters) {
         const std::pair name(counted.key.slot, counted.key.name_hash);
-        if (name.second <= abi::PS_NAME_OTHER || reading.domains.contains(name))
+        if (name.second < abi::PS_NAME_FIRST_HASH || reading.domains.contains(name))
             continue;
         if (const auto known = domains_.find(name); known != domains_.end()) {
             reading.domains.insert(*known);
@@ -133,7 +133,7 @@ asio::awaitable<Result<telemetry::Snapshot>> Meter::snapshot() {
         const auto reading = co_await on_pool(readers_, [this] { return read_all(); });
         if (!reading)
             co_return reading.error();
-        if ((freeing_ || epoch_ != before) && attempt < patience) {
+        if ((freeing_ || moving_ || epoch_ != before) && attempt < patience) {
             co_await sleep_for(std::chrono::milliseconds(2));
             continue; // a slot was folded or cleared meanwhile: its counts would be seen twice, or not at all
         }
@@ -173,7 +173,8 @@ asio::awaitable<void> Meter::count_maps(telemetry::Snapshot &snapshot) {
             const auto &maps = gate_.maps();
             return std::vector<telemetry::MapFill>{fill_of(maps.containers), fill_of(maps.counters),
                                                    fill_of(maps.domains),    fill_of(maps.learned),
-                                                   fill_of(maps.queries),    fill_of(maps.udp_peers)};
+                                                   fill_of(maps.queries),    fill_of(maps.udp_peers),
+                                                   fill_of(maps.flow_ids)};
         });
         fills_ = fills;
         for (const auto &fill : fills)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "userspace/daemon/enforcer.h"
+#include "userspace/sync/name_rows.h"
 #include "userspace/telemetry/activity.h"
 #include "userspace/telemetry/event.h"
 #include "userspace/telemetry/snapshot.h"
@@ -53,6 +54,9 @@ class Meter {
     void add_names(const policy::Image &);
     const telemetry::Totals::RuleName *rule(std::uint64_t id) const;
 
+    // Counter rows of idle names make room for others, where a container is short of it. At least a second apart.
+    boost::asio::awaitable<void> make_room_for_names();
+
     // For the enforcer: what these slots have counted is in the totals and on disk; false: not yet.
     boost::asio::awaitable<bool> fold(std::vector<sync::Row>);
     void freed(const std::vector<sync::Row> &);
@@ -81,6 +85,8 @@ class Meter {
     std::uint64_t epoch_ = 0; // raised when counts move between the kernel and the totals
     bool freeing_ =
         false; // slots are being cleared: whether their counts are still in the kernel can't be told
+    bool moving_ = false; // rows go under other keys: one may be read twice, or not at all
+    sync::NameRows name_rows_;
     std::unordered_map<std::uint64_t, telemetry::Totals::RuleName> names_;
     Domains domains_; // of the last reading: a text may leave the kernel before its counters do
     std::vector<telemetry::MapFill> fills_;

@@ -27,15 +27,18 @@ constexpr struct {
 // Who asks while somebody looks, or just after, is told what was seen last, and as of when.
 asio::awaitable<void> Meter::look_for_activity(Due due) {
     const auto begun = Clock::now();
-    if (looking_ || begun < activity_due_[static_cast<int>(due)])
+    if (looking_ || moving_ || begun < activity_due_[static_cast<int>(due)])
         co_return;
     looking_ = true;
+    const auto epoch = epoch_;
     const auto now = monotonic_ns();
     const auto read = [this] {
         return gate_.maps().counters.packets_by_slot(gate_.maps().gate.read().next_cell);
     };
     const auto counted = co_await on_pool(readers_, read);
     looking_ = false;
+    if (moving_ || epoch != epoch_)
+        co_return; // what only moved between counters would look like activity
     for (const auto each : {Due::by_itself, Due::asked}) {
         const auto &[interval, rests] = patience[static_cast<int>(each)];
         activity_due_[static_cast<int>(each)] =

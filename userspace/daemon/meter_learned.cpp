@@ -44,7 +44,8 @@ asio::awaitable<Result<std::vector<LearnedAddress>>> Meter::learned() {
                 const auto domain = maps.domains.lookup({name.name_hash, key.slot, 0});
                 if (!domain || !*domain) // made room for another meanwhile
                     continue;
-                address.names.push_back({telemetry::domain_name(**domain), wall_of_monotonic(name.expires_ns), name.expires_ns <= now});
+                address.names.push_back({telemetry::domain_name(**domain), wall_of_monotonic(name.expires_ns),
+                                         name.expires_ns <= now});
             }
             all.push_back(std::move(address));
         }

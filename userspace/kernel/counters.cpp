@@ -3,7 +3,10 @@
 #include "userspace/kernel/maps.h"
 
 #include <algorithm>
+#include <array>
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -13,6 +16,21 @@ namespace {
 std::size_t possible_cpus() {
     const int n = ::libbpf_num_possible_cpus();
     return n > 0 ? static_cast<std::size_t>(n) : 1;
+}
+
+// Runs a program that is attached nowhere on these octets, as those of a packet: no kernel takes less than 14.
+template <class Asked> Result<bool> run(int program, const Asked &asked) {
+    std::array<std::byte, 64> octets{};
+    static_assert(sizeof asked <= sizeof octets);
+    std::memcpy(octets.data(), &asked, sizeof asked);
+    bpf_test_run_opts options{};
+    options.sz = sizeof options;
+    options.data_in = octets.data();
+    options.data_size_in = octets.size();
+    options.repeat = 1;
+    if (const int failure = ::bpf_prog_test_run_opts(program, &options))
+        return system_error("run a program on counter rows", -failure);
+    return options.retval == 1;
 }
 
 } // namespace
@@ -32,8 +50,9 @@ Result<void> FreeNumbers::fill(std::uint32_t first, std::uint32_t last) const {
     return {};
 }
 
-CounterMap::CounterMap(RawMap keys, RawMap cells, FreeNumbers free)
-    : keys_(std::move(keys)), cells_(std::move(cells)), free_(std::move(free)), cpus_(possible_cpus()) {}
+CounterMap::CounterMap(RawMap keys, RawMap cells, FreeNumbers free, Programs programs)
+    : keys_(std::move(keys)), cells_(std::move(cells)), free_(std::move(free)), programs_(programs),
+      cpus_(possible_cpus()) {}
 
 Result<abi::ps_counter> CounterMap::sum(std::uint32_t cell) const {
     std::vector<abi::ps_counter> each(cpus_);
@@ -121,9 +140,21 @@ Result<std::vector<std::uint64_t>> CounterMap::packets_by_slot(std::uint32_t nex
     return slots;
 }
 
+Result<bool> CounterMap::retire(const abi::ps_counter_key &key, std::uint32_t number) const {
+    return run(programs_.retire, abi::ps_retire{key, number, 0});
+}
+
+Result<bool> CounterMap::fold(const abi::ps_counter_key &retired) const {
+    return run(programs_.fold, retired);
+}
+
+Result<void> CounterMap::for_each_key(const std::function<void(const abi::ps_counter_key &)> &visit) const {
+    return keys_.for_each([&](const abi::ps_counter_key &key, std::uint32_t) { visit(key); });
+}
+
 Result<std::uint64_t> CounterMap::size() const {
     std::uint64_t rows = 0;
-    const auto walked = keys_.for_each([&](const auto &, std::uint32_t) { ++rows; });
+    const auto walked = for_each_key([&](const auto &) { ++rows; });
     if (!walked)
         return walked.error();
     return rows;

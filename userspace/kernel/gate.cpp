@@ -29,6 +29,7 @@ struct Gate::Parts {
     Pinned pinned;
 
     RawMap raw(const char *name) const;
+    int program(const char *name) const;
     Result<MappedArray> mapped(const char *name) const;
     Result<void> open_root(const std::filesystem::path &);
     Result<void> fill_maps();
@@ -43,6 +44,10 @@ RawMap Gate::Parts::raw(const char *name) const {
         throw std::logic_error(std::string("the BPF object has no map ") + name);
     return {::bpf_map__fd(map), name, ::bpf_map__key_size(map), ::bpf_map__value_size(map),
             ::bpf_map__max_entries(map)};
+}
+
+int Gate::Parts::program(const char *name) const {
+    return ::bpf_program__fd(::bpf_object__find_program_by_name(loaded.object, name));
 }
 
 Result<MappedArray> Gate::Parts::mapped(const char *name) const {
@@ -108,7 +113,8 @@ Result<void> Gate::Parts::fill_maps() {
     maps.udp_peers = decltype(maps.udp_peers)(raw("udp_peers"));
     maps.rings = decltype(maps.rings)(raw("rings"));
     maps.heads = decltype(maps.heads)(raw("heads"));
-    maps.counters = CounterMap(raw("counters"), raw("cells"), maps.free_cells);
+    maps.counters = CounterMap(raw("counters"), raw("cells"), maps.free_cells,
+                               {program("ps_retire"), program("ps_fold")});
     return {};
 }
 

@@ -30,6 +30,7 @@ abi::ps_slot SlotTable::read(std::uint32_t slot) const {
     copy.serial = load(from.serial);
     copy.flags = load(from.flags);
     copy.born_ns = load(from.born_ns);
+    copy.recount = load(from.recount);
     return copy;
 }
 
@@ -43,6 +44,7 @@ void SlotTable::fill(std::uint32_t slot, const abi::ps_slot &value) {
     store(to.serial, value.serial);
     store(to.born_ns, value.born_ns);
     store(to.flags, value.flags);
+    store(to.recount, value.recount);
     store(to.binding, value.binding);
 }
 

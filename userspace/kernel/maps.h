@@ -74,7 +74,11 @@ class FreeNumbers : private RawMap {
 class CounterMap {
   public:
     CounterMap() = default;
-    CounterMap(RawMap keys, RawMap cells, FreeNumbers free);
+    // The programs of retire.bpf.c, borrowed like the maps.
+    struct Programs {
+        int retire = -1, fold = -1;
+    };
+    CounterMap(RawMap keys, RawMap cells, FreeNumbers free, Programs);
 
     const std::string &name() const { return keys_.name(); }
     std::uint32_t max_entries() const { return keys_.max_entries(); }
@@ -88,10 +92,15 @@ class CounterMap {
     Result<void> for_each(const Visit &visit) const {
         return for_each([](const abi::ps_counter_key &) { return true; }, visit);
     }
+    // The row of a name makes room: it goes under another key, of the same sums. False: there is none, or so many alike of
+    // that number. After a second at the least nobody adds to it any more, and it can be folded into PS_NAME_OTHER's.
+    Result<bool> retire(const abi::ps_counter_key &, std::uint32_t number) const;
+    Result<bool> fold(const abi::ps_counter_key &retired) const;
     // What all rows of a slot have counted, by slot, read in batches: no system call a row. Cells from `next_cell` on
     // nobody had yet.
     Result<std::vector<std::uint64_t>> packets_by_slot(std::uint32_t next_cell) const;
     Result<std::uint64_t> size() const; // rows there are, without reading their cells
+    Result<void> for_each_key(const std::function<void(const abi::ps_counter_key &)> &) const;
 
   private:
     Result<abi::ps_counter> sum(std::uint32_t cell) const;
@@ -99,6 +108,7 @@ class CounterMap {
     Map<abi::ps_counter_key, std::uint32_t> keys_;
     RawMap cells_;
     FreeNumbers free_;
+    Programs programs_;
     std::size_t cpus_ = 0;
 };
 

@@ -13,15 +13,15 @@
 namespace penstock::sync {
 
 enum class FlowEnd : std::uint8_t {
-    active = 0,  // it goes on
-    closed = 1,  // both sides said FIN
-    reset = 2,   // one said RST
-    idle = 3,    // silent for too long; should it speak again, that is another flow
-    gone = 4,    // its container is
+    active = 0, // it goes on
+    closed = 1, // both sides said FIN
+    reset = 2,  // one said RST
+    idle = 3,   // silent for too long; should it speak again, that is another flow
+    gone = 4,   // its container is
 };
 
 struct FlowRecord {
-    abi::ps_flow row{};   // its sums since it began
+    abi::ps_flow row{}; // its sums since it began
     FlowEnd end = FlowEnd::active;
     std::uint64_t from_ns = 0; // what is new since then: the last record's time, or the flow's beginning
     // What it carried since; by ps_direction.
@@ -32,8 +32,10 @@ struct FlowRecord {
 class FlowRows {
   public:
     static constexpr std::uint64_t interval_ns = 60'000'000'000; // a long flow's records
-    static constexpr std::uint64_t idle_ns = 120'000'000'000;    // then it has ended (as a UDP peer's right to be answered)
-    static constexpr std::uint64_t linger_ns = 2'000'000'000;    // after a FIN or RST: the last packets are on their way
+    static constexpr std::uint64_t idle_ns =
+        120'000'000'000; // then it has ended (as a UDP peer's right to be answered)
+    static constexpr std::uint64_t linger_ns =
+        2'000'000'000; // after a FIN or RST: the last packets are on their way
 
     explicit FlowRows(kernel::Gate &gate) : maps_(&gate.maps()) {} // `gate` outlives this
 

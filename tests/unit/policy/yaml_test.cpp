@@ -107,7 +107,7 @@ TEST_CASE("unknown fields are named, near misses with a suggestion") {
     CHECK_THAT(faults_of("  dns: {min_ttl: 30s}"), Contains("did you mean \"minTTL\"?"));
     CHECK_THAT(faults_of("  ? [a]\n  : b"), Contains("expected a field name, found a list"));
     CHECK_THAT(faults_of("  colour: red"), Contains("unknown field \"colour\"; expected select, mode, dns, "
-                                                    "allow, deny, limits, inbound or loopback"));
+                                                    "allow, deny, limits, inbound, loopback or flows"));
 }
 
 TEST_CASE("octets that yaml-cpp would misread are refused before it sees them") {
