@@ -100,4 +100,12 @@ Outcome<PortRange> parse_port_range(std::string_view text) {
     return range;
 }
 
+std::string port_text(const PortRange &range) {
+    if (range.protocol == Protocol::icmp)
+        return "icmp";
+    std::string text = range.protocol == Protocol::tcp ? "tcp/" : "udp/";
+    text += std::to_string(range.first);
+    return range.first == range.last ? text : text + "-" + std::to_string(range.last);
+}
+
 } // namespace penstock::policy

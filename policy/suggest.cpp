@@ -12,6 +12,7 @@ namespace penstock::policy {
 namespace {
 
 using detail::NamesOf;
+using detail::times;
 
 constexpr std::size_t longest_name = 63;
 
@@ -135,23 +136,20 @@ Dns dns_of(const SuggestInput &input) {
     return dns;
 }
 
-std::string times(std::uint64_t count) {
-    return count == 1 ? "once" : std::to_string(count) + " times";
+// Null: any.
+const std::vector<Address> *standing_resolvers(const SuggestInput &input, const Image *now) {
+    if (!now)
+        return &input.environment.resolvers;
+    return now->settings.resolvers_any ? nullptr : &now->resolvers;
 }
 
-void set_resolvers(const SuggestInput &input, const Image *now, const detail::Draft &draft, Suggestion &out) {
-    if (now && now->settings.resolvers_any)
-        return; // none is missing
+void set_resolvers(const SuggestInput &input, const Image *now, Suggestion &out) {
+    const auto *standing = standing_resolvers(input, now);
     std::vector<Address> hosts;
     add_all(hosts, input.environment.resolvers);
-    const auto &standing = now ? now->resolvers : hosts;
-    if (draft.resolvers.empty() && standing == hosts)
-        return;
-    std::vector<Address> all = standing;
-    for (const auto &[address, count] : draft.resolvers) {
-        all.push_back(address);
-        out.notes[address.text()] = "asked " + times(count) + "; its questions were not read";
-    }
+    if (!standing || !now || *standing == hosts)
+        return; // none is missing
+    std::vector<Address> all = *standing;
     std::erase_if(all, [](const auto &address) { return address.is_never_learned(); }); // no text may say it
     std::sort(all.begin(), all.end());
     out.policy.dns.resolvers = std::move(all);
@@ -197,7 +195,7 @@ void set_rules(const detail::Draft &draft, Suggestion &out) {
         const auto &[ports, is_private] = key;
         std::string name = is_private ? "private" : "";
         for (std::size_t i = 0; i < ports.size() && i < 2; ++i)
-            name += (name.empty() ? "" : "-") + detail::port_text(ports[i]);
+            name += (name.empty() ? "" : "-") + port_text(ports[i]);
         std::replace(name.begin(), name.end(), '/', '-');
         std::string unique = name;
         for (int n = 2; !names.insert(unique).second; ++n)
@@ -253,10 +251,18 @@ class Suggesting {
         const auto verdict = now_ ? judge(*now_, entry, learned_) : Verdict{};
         if (now_ && verdict.verdict == abi::PS_ALLOW)
             allowed_.push_back(&entry);
-        else if (verdict.reason == abi::PS_R_DENY_RULE || verdict.reason == abi::PS_R_NAME_DENIED)
+        else if (entry.kind == Recorded::Kind::resolver && !is_standing(entry.remote)) {
+            out_.blocked.push_back({entry, "the container chose this resolver itself"});
+            out_.own_resolvers[entry.remote] += entry.times;
+        } else if (verdict.reason == abi::PS_R_DENY_RULE || verdict.reason == abi::PS_R_NAME_DENIED)
             out_.blocked.push_back({entry, refusal(*now_, verdict)});
         else
             open_.push_back(&entry);
+    }
+
+    bool is_standing(const Address &resolver) const {
+        const auto *standing = standing_resolvers(input_, now_ ? &*now_ : nullptr);
+        return !standing || std::find(standing->begin(), standing->end(), resolver) != standing->end();
     }
 
     void draft() {
@@ -271,7 +277,7 @@ class Suggesting {
         for (const auto *policy : input_.in_force)
             add_all(search, policy->dns.search.value_or(input_.environment.search));
         const auto made = detail::draft_of({open_, search, now, &learned_, input_.fold});
-        set_resolvers(input_, now, made, out_);
+        set_resolvers(input_, now, out_);
         set_rules(made, out_);
     }
 

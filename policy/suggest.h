@@ -6,6 +6,7 @@
 //  - An address that a name taught is suggested as that name. Which of several names of an address was meant can't be told:
 //    each that was asked for gets the port.
 //  - Least: without any one entry of a rule something recorded is denied again.
+//  - Who answers questions teaches addresses: a resolver that the container chose is not suggested, only shown as a comment.
 //  - A rule must name ports: a name that was asked for and never reached gets tcp/443, and a comment that it is a guess.
 #pragma once
 
@@ -49,7 +50,9 @@ struct Suggestion {
     std::map<std::string, std::string> notes; // by pattern, CIDR or resolver: where it comes from
     std::vector<Blocked> blocked;             // what no policy can allow beside those in force
     std::size_t allowed_already = 0;          // entries of the record
-    std::string text;                         // YAML with comments
+    // That the container chose itself, and how often each was asked: in the text as comments alone.
+    std::map<Address, std::uint64_t> own_resolvers;
+    std::string text; // YAML with comments
 };
 
 Suggestion suggest(const SuggestInput &);

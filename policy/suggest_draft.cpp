@@ -41,8 +41,6 @@ class Drafting {
                 ask(*entry);
             else if (entry->kind == Recorded::Kind::flow)
                 reach(*entry);
-            else if (entry->kind == Recorded::Kind::resolver)
-                draft_.resolvers[entry->remote] += entry->times;
         for (auto &[pattern, need] : draft_.names)
             if (need.ports.empty()) {
                 need.guessed = true;

@@ -2,6 +2,7 @@
 // The parts of suggest, for policy/suggest*.cpp only.
 #pragma once
 
+#include "policy/network.h"
 #include "policy/suggest.h"
 
 #include <set>
@@ -26,7 +27,6 @@ struct AddressNeed {
 struct Draft {
     std::map<NamePattern, NameNeed> names;
     std::map<Address, AddressNeed> addresses;
-    std::map<Address, std::uint64_t> resolvers; // and how often each was asked
 };
 
 struct DraftInput {
@@ -46,7 +46,7 @@ std::optional<PortRange> port_of(const Recorded &flow);
 
 // Neighbouring ports as ranges, sorted.
 std::vector<PortRange> ranges_of(const std::set<PortRange> &);
-std::string port_text(const PortRange &);
+std::string times(std::uint64_t count); // "once", "3 times"
 
 void fold_names(Draft &, std::size_t at_least);
 

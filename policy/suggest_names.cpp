@@ -119,12 +119,4 @@ std::vector<PortRange> ranges_of(const std::set<PortRange> &ports) {
     return ranges;
 }
 
-std::string port_text(const PortRange &range) {
-    if (range.protocol == Protocol::icmp)
-        return "icmp";
-    std::string text = range.protocol == Protocol::tcp ? "tcp/" : "udp/";
-    text += std::to_string(range.first);
-    return range.first == range.last ? text : text + "-" + std::to_string(range.last);
-}
-
 } // namespace penstock::policy::detail

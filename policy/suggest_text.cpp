@@ -40,10 +40,6 @@ std::string with_note(std::string line, const std::string &note) {
     return line + "# " + plain(note) + "\n";
 }
 
-std::string times(std::uint64_t count) {
-    return count == 1 ? "once" : std::to_string(count) + " times";
-}
-
 std::string describe(const Recorded &entry) {
     switch (entry.kind) {
     case Recorded::Kind::question:
@@ -69,7 +65,11 @@ class Writing {
     std::string text() {
         head();
         out_ << "apiVersion: penstock/v1\nkind: EgressPolicy\nmetadata: {name: " << policy_.name
-             << "}\nspec:\n  select:\n    - cgroup: " << single_quoted(*policy_.select.front().cgroup) << "\n"
+             << "}\nspec:\n  select:\n"
+             << with_note("    - cgroup: " + single_quoted(*policy_.select.front().cgroup),
+                          *policy_.select.front().cgroup == input_.cgroup
+                              ? ""
+                              : "each ? is an octet that no policy can write: others may match, too")
              << with_note("  mode: audit", "change to enforce when this is all that it may do");
         dns();
         if (!policy_.allow.empty())
@@ -121,16 +121,21 @@ class Writing {
     void dns() {
         const auto &dns = policy_.dns;
         const bool ttl = dns.min_ttl_s != Dns{}.min_ttl_s;
+        if (!dns.resolvers && suggestion_.own_resolvers.size() > 0) {
+            out_ << "  # dns:\n  #   resolvers:\n";
+            for (const auto &address : input_.environment.resolvers)
+                entry("  #     - ", address.text());
+            own_resolvers("  #     - ");
+        }
         if (!dns.resolvers && !dns.search && !ttl)
             return;
         out_ << "  dns:\n";
-        if (dns.resolvers && dns.resolvers->empty())
-            out_ << "    resolvers: []\n";
-        else if (dns.resolvers)
-            out_ << "    resolvers:\n";
-        if (dns.resolvers)
+        if (dns.resolvers) {
+            out_ << (dns.resolvers->empty() ? "    resolvers: []\n" : "    resolvers:\n");
             for (const auto &address : *dns.resolvers)
                 entry("      - ", address.text());
+            own_resolvers("      # - ");
+        }
         if (dns.search) {
             out_ << "    search: [";
             for (std::size_t i = 0; i < dns.search->size(); ++i)
@@ -139,6 +144,13 @@ class Writing {
         }
         if (ttl)
             out_ << "    minTTL: " << dns.min_ttl_s << "s\n";
+    }
+
+    void own_resolvers(const std::string &before) {
+        for (const auto &[address, count] : suggestion_.own_resolvers)
+            out_ << with_note(before + single_quoted(address.text()),
+                              "asked " + times(count) +
+                                  "; the container chose it: who answers it could teach it any address");
     }
 
     void write(const Rule &rule) {
@@ -171,6 +183,10 @@ class Writing {
 };
 
 } // namespace
+
+std::string times(std::uint64_t count) {
+    return count == 1 ? "once" : std::to_string(count) + " times";
+}
 
 std::string suggestion_text(const SuggestInput &input, const Suggestion &suggestion) {
     return Writing(input, suggestion).text();

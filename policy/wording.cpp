@@ -12,7 +12,7 @@ std::string quoted(std::string_view text) {
     std::string out = "\"";
     for (std::size_t i = 0; i < text.size(); ++i) {
         const auto octet = static_cast<unsigned char>(text[i]);
-        if (i >= shown && (octet & 0xc0) != 0x80) { // not inside a UTF-8 sequence
+        if (i >= shown && ((octet & 0xc0) != 0x80 || i >= shown + 3)) { // not inside a UTF-8 sequence
             out += "...";
             break;
         }

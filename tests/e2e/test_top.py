@@ -3,8 +3,11 @@
 import json
 import re
 import signal
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ from internet import DNSMASQ
 from observe import until
 from terminal import Terminal
 
+LAB = Path(__file__).parent.parent / "lab"
 HEAD = """apiVersion: penstock/v1
 kind: EgressPolicy
 metadata: {{name: {name}}}
@@ -75,16 +79,23 @@ def test_the_rates_are_those_of_the_traffic(lab, world):
     assert not any(value for name, value in idle.items() if name.endswith("_per_s"))
 
 
-def test_idle_time_is_from_the_last_activity(lab, world):
-    """As the daemon looks every 10 s, it is known to 10 s."""
+def test_idle_time_is_from_the_last_activity_and_who_just_woke_is_awake(lab, world):
+    """Each time one asks, the daemon looks (at most once a second): nobody is told idle who sent before the look."""
     one = world["idle"]
-    answer = lab.daemon.get(f"/v1/containers/{one.name}")
-    assert answer["last_activity"] is None and answer["idle_s"] is not None
-    one.probe("datagrams", address=ALLOWED, port=PORT, octets=OCTETS, count=1)
-    seen = until(lambda: (now := lab.daemon.get(f"/v1/containers/{one.name}"))["last_activity"] and now, 15, "activity is seen", 0.2)
-    assert seen["idle_s"] <= 1
-    later = until(lambda: (now := lab.daemon.get(f"/v1/containers/{one.name}"))["idle_s"] >= 2 and now, 5, "idle time grows", 0.2)
-    assert later["last_activity"] == seen["last_activity"]
+
+    def now() -> dict:
+        return lab.daemon.get(f"/v1/containers/{one.name}")
+    answer = until(lambda: (row := now())["idle_s"] is not None and row, 3, "looked at")
+    assert answer["last_activity"] is None and answer["activity_as_of"]
+    for _ in range(3):
+        one.probe("datagrams", address=ALLOWED, port=PORT, octets=OCTETS, count=1)
+        sent = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        seen = until(lambda: (row := now())["activity_as_of"] >= sent and row, 3, "the next look")
+        assert seen["idle_s"] <= 1 and seen["last_activity"], seen
+        later = until(lambda: (row := now())["idle_s"] >= 2 and row, 5, "idle time grows", 0.2)
+        assert later["last_activity"] == seen["last_activity"]
+    listed = next(row for row in lab.daemon.get("/v1/containers")["containers"] if row["cgroup"] == one.path)
+    assert listed["activity_as_of"] >= later["activity_as_of"]
     assert one.name in lab.daemon.cli("ps").stdout and "IDLE" in lab.daemon.cli("ps").stdout
 
 
@@ -127,6 +138,20 @@ def test_signals_leave_the_terminal_as_it_was(lab, world, end):
             terminal.process.send_signal(getattr(signal, f"SIG{end}"))
         assert terminal.wait(5) == 0
         assert terminal.mode() == terminal.before and terminal.text.endswith("\x1b[?1049l")
+
+
+def test_in_the_background_it_stops_and_leaves_the_terminal_to_the_shell(lab, world):
+    entering = "\x1b[?1049h"
+    with Terminal(sys.executable, str(LAB / "job.py"), lab.daemon.program("penstock"), "top", "--interval", "200ms", "--api-socket",
+                  str(lab.daemon.socket)) as terminal:
+        terminal.until(lambda screen: len(screen) > 3, 5, "a table")
+        terminal.press("\x1a")
+        terminal.until(lambda _: "bg: " in terminal.text, 10, "what the shell sees")
+        assert "bg: stopped, terminal as it was" in terminal.text
+        terminal.until(lambda _: terminal.text.count(entering) == 2, 5, "the table again, in front")
+        assert terminal.text.index("bg: ") < terminal.text.rindex(entering)
+        terminal.press("q")
+        assert terminal.wait(5) == 0 and terminal.mode() == terminal.before
 
 
 def test_a_daemon_that_goes_and_comes_back_is_told_and_not_fatal(lab, world):

@@ -33,6 +33,11 @@ std::int64_t wall_of_monotonic(std::uint64_t monotonic) {
     return wall_ns() - (static_cast<std::int64_t>(monotonic_ns()) - static_cast<std::int64_t>(monotonic));
 }
 
+std::chrono::system_clock::time_point wall_time(std::int64_t wall) {
+    using Clock = std::chrono::system_clock;
+    return Clock::time_point(std::chrono::duration_cast<Clock::duration>(std::chrono::nanoseconds(wall)));
+}
+
 std::string rfc3339(std::int64_t wall) {
     std::int64_t seconds = wall / second_ns;
     std::int64_t rest = wall % second_ns;

@@ -64,13 +64,17 @@ void print_diff(const Output &output, const json::value &answer) {
     }
 }
 
+std::string traffic_of(const json::value &lost) {
+    const std::string domain = text_at(lost, "domain");
+    return domain.empty() ? "without a name" : domain;
+}
+
 // Traffic that passed until now.
 void print_lost(const Output &output, const json::value &answer) {
     for (const json::value &lost : list_at(answer, "would_deny"))
         output.out << toned(output.terminal, Tone::bad,
-                            "would deny " +
-                                printable(text_at(lost, "container") + " " + text_at(lost, "domain")) + " (" +
-                                printable(text_at(lost, "reason")) + ")")
+                            "would deny " + printable(text_at(lost, "container") + " " + traffic_of(lost)) +
+                                " (" + printable(text_at(lost, "reason")) + ")")
                    << ": " << human_count(number_at(lost, "packets")) << " packets passed so far by rule "
                    << printable(text_at(lost, "policy") + "/" + text_at(lost, "rule")) << "\n";
 }

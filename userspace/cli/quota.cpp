@@ -35,9 +35,10 @@ void print_quotas(const Session &session, const json::value &answer) {
                    {human_bytes(number_at(quota, "spent_bytes"))},
                    {human_bytes(number_at(quota, "quota_bytes") + number_at(quota, "granted_bytes"))},
                    {human_bytes(number_at(quota, "left_bytes"))},
-                   {std::to_string(per_cent), flag_at(quota, "is_spent") ? Tone::bad
-                                              : per_cent >= warn_at      ? Tone::warn
-                                                                         : Tone::plain},
+                   {flag_at(quota, "is_spent") ? "spent" : std::to_string(per_cent),
+                    flag_at(quota, "is_spent") ? Tone::bad
+                    : per_cent >= warn_at      ? Tone::warn
+                                               : Tone::plain},
                    {turns.empty() ? "-" : date_and_time(turns)}});
     }
     table.print(session.output.out, session.output.terminal);

@@ -30,6 +30,14 @@ sigset_t handled() {
     return set;
 }
 
+bool end_is_asked() {
+    sigset_t pending;
+    sigemptyset(&pending);
+    ::sigpending(&pending);
+    const auto is_pending = [&](int number) { return sigismember(&pending, number) == 1; };
+    return is_pending(SIGINT) || is_pending(SIGTERM) || is_pending(SIGHUP) || is_pending(SIGQUIT);
+}
+
 void write_all(std::string_view text) {
     while (!text.empty()) {
         const ssize_t done = ::write(STDOUT_FILENO, text.data(), text.size());
@@ -97,20 +105,33 @@ Screen::Size Screen::size() const {
 }
 
 void Screen::draw(const std::vector<std::string> &lines) {
+    if (!inside_)
+        return;
     std::string text = "\x1b[H";
     for (std::size_t index = 0; index < lines.size(); ++index)
         text += lines[index] + "\x1b[K" + (index + 1 < lines.size() ? "\r\n" : "");
     write_all(text + "\x1b[J");
 }
 
+// Until somebody brings us back to the front: who goes on in the background (`bg`) would take the terminal from the shell that
+// reads it. An end that is asked for meanwhile comes before that.
+void Screen::stop() {
+    leave();
+    for (;;) {
+        ::raise(SIGSTOP);
+        const pid_t front = ::tcgetpgrp(STDIN_FILENO);
+        if (front == ::getpgrp())
+            return enter();
+        if (front < 0 || end_is_asked())
+            return;
+    }
+}
+
 void Screen::take_signals(Happened &happened) {
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-        if (info.ssi_signo == SIGTSTP) {
-            leave();
-            ::raise(SIGSTOP); // until somebody brings us back
-            enter();
-        }
+        if (info.ssi_signo == SIGTSTP)
+            stop();
         happened.resized |= info.ssi_signo == SIGWINCH || info.ssi_signo == SIGTSTP;
         happened.end |= info.ssi_signo != SIGWINCH && info.ssi_signo != SIGTSTP;
     }

@@ -44,6 +44,7 @@ class Screen {
     Screen(UniqueFd signals, const termios &before) : signals_(std::move(signals)), before_(before) {}
     void enter();
     void leave();
+    void stop();
     void take_signals(Happened &);
 
     UniqueFd signals_;

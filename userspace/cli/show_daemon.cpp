@@ -108,7 +108,7 @@ std::string spent_of(const json::value &container) {
            (spent.size() > 1 ? ", and " + std::to_string(spent.size() - 1) + " more" : "");
 }
 
-// "5m 3s"; ">5m 3s": at least, as nothing was seen since the daemon looks.
+// "5m 3s"; ">5m 3s": nothing was seen since the daemon looks, so long ago.
 std::string idle_of(const json::value &container) {
     if (value_at(container, "idle_s").is_null())
         return "";

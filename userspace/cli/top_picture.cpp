@@ -31,9 +31,10 @@ constexpr std::size_t bar = 5;
 std::string quota_text(const Row &row) {
     if (row.quotas.empty())
         return "-";
-    const std::uint64_t percent = std::min<std::uint64_t>(row.quotas.front().percent(), 999);
-    const std::size_t full = std::min<std::size_t>(percent * bar / 100, bar);
-    const std::string number = std::to_string(percent) + "%";
+    const Quota &fullest = row.quotas.front();
+    const std::size_t full =
+        fullest.is_spent ? bar : std::min<std::size_t>(fullest.per_cent * bar / 100, bar);
+    const std::string number = fullest.is_spent ? "spent" : std::to_string(fullest.per_cent) + "%";
     return std::string(full, '#') + std::string(bar - full, '.') +
            std::string(number.size() < bar ? bar - number.size() : 0, ' ') + number;
 }
@@ -52,8 +53,10 @@ Table::Cell cell_of(const Row &row, Field field) {
     case Field::idle:
         return {row.idle_s ? (row.is_idle_longer ? ">" : "") + short_duration(*row.idle_s) : "-"};
     case Field::quota: {
-        const std::uint64_t percent = row.quotas.empty() ? 0 : row.quotas.front().percent();
-        return {quota_text(row), percent >= 100 ? Tone::bad : percent >= 80 ? Tone::warn : Tone::plain};
+        const Quota fullest = row.quotas.empty() ? Quota() : row.quotas.front();
+        return {quota_text(row), fullest.is_spent         ? Tone::bad
+                                 : fullest.per_cent >= 80 ? Tone::warn
+                                                          : Tone::plain};
     }
     default:
         return {short_count(row.rate(field))};

@@ -2,6 +2,7 @@
 // See top_rates.h.
 #include "userspace/cli/top_rates.h"
 
+#include "bpf/abi.h"
 #include "userspace/cli/output.h"
 
 #include <boost/json.hpp>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
 #include <string_view>
 #include <tuple>
 #include <utility>
@@ -22,8 +24,18 @@ constexpr std::array rate_names{"egress_bytes_per_s", "ingress_bytes_per_s", "pa
                                 "limit_hits_per_s"};
 static_assert(rate_names.size() == rates);
 
-constexpr std::array limit_reasons{"egress-rate",     "ingress-rate", "packet-rate",
-                                   "connection-rate", "query-rate",   "quota"};
+bool is_limit(std::string_view reason) {
+    static const std::set<std::string_view> all = [] {
+        std::set<std::string_view> names;
+#define X(name, text)                                                                                        \
+    if (abi::is_limit(abi::PS_R_##name))                                                                     \
+        names.insert(text);
+        PS_REASON_NAMES(X)
+#undef X
+        return names;
+    }();
+    return all.contains(reason);
+}
 
 constexpr std::size_t index_of(Field field) {
     return static_cast<std::size_t>(field) - static_cast<std::size_t>(Field::egress);
@@ -47,7 +59,7 @@ void add(Reading::Container &container, const json::value &row) {
     if (verdict != "deny" && !would)
         return;
     sum(Field::denials) += packets;
-    if (std::find(limit_reasons.begin(), limit_reasons.end(), reason) != limit_reasons.end())
+    if (is_limit(reason))
         sum(Field::limits) += packets;
 }
 
@@ -57,7 +69,8 @@ json::value quota_json(const Quota &quota) {
             {"quota_bytes", quota.bytes},
             {"granted_bytes", quota.granted},
             {"spent_bytes", quota.spent},
-            {"per_cent", quota.percent()},
+            {"per_cent", quota.per_cent},
+            {"is_spent", quota.is_spent},
             {"turns", quota.turns.empty() ? json::value(nullptr) : json::value(quota.turns)}};
 }
 
@@ -66,11 +79,6 @@ double thousandths(double value) {
 }
 
 } // namespace
-
-std::uint64_t Quota::percent() const {
-    const double room = static_cast<double>(bytes) + static_cast<double>(granted);
-    return room > 0 ? static_cast<std::uint64_t>(static_cast<double>(spent) / room * 100) : 0;
-}
 
 double Row::rate(Field field) const {
     return per_s[index_of(field)];
@@ -96,8 +104,8 @@ Reading reading_of(const json::value &counters, const json::value &containers, c
             found != reading.containers.end())
             found->second.quotas.push_back({text_at(each, "policy"), text_at(each, "rule"),
                                             text_at(each, "turns"), number_at(each, "spent_bytes"),
-                                            number_at(each, "quota_bytes"),
-                                            number_at(each, "granted_bytes")});
+                                            number_at(each, "quota_bytes"), number_at(each, "granted_bytes"),
+                                            number_at(each, "per_cent"), flag_at(each, "is_spent")});
     return reading;
 }
 
@@ -118,8 +126,9 @@ std::vector<Row> rows_between(const Reading &before, const Reading &now, double 
         row.idle_s = acted ? 0 : container.idle_s;
         row.is_idle_longer = !acted && container.is_idle_longer;
         row.quotas = container.quotas;
-        std::stable_sort(row.quotas.begin(), row.quotas.end(),
-                         [](const Quota &a, const Quota &b) { return a.percent() > b.percent(); });
+        std::stable_sort(row.quotas.begin(), row.quotas.end(), [](const Quota &a, const Quota &b) {
+            return std::pair(a.is_spent, a.per_cent) > std::pair(b.is_spent, b.per_cent);
+        });
         rows.push_back(std::move(row));
     }
     std::sort(rows.begin(), rows.end(), [](const Row &a, const Row &b) {

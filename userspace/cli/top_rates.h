@@ -20,7 +20,8 @@ inline constexpr std::size_t rates = 7; // egress to limits
 struct Quota {
     std::string policy, rule, turns;
     std::uint64_t spent = 0, bytes = 0, granted = 0;
-    std::uint64_t percent() const; // of what may be spent, granted octets too; may be over 100
+    std::uint64_t per_cent = 0; // of what may be spent, granted octets too
+    bool is_spent = false;      // packets are denied for it, whatever the per cent
 };
 
 // One moment: the sums of /v1/counters by container, what /v1/containers and /v1/quotas say of them.

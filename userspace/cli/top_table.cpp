@@ -71,11 +71,16 @@ void press_letter(View &view, char letter) {
         }
 }
 
+// Spent ones before those that are only fuller.
+double quota_rank(const Quota &quota) {
+    return static_cast<double>(quota.per_cent) + (quota.is_spent ? 1000 : 0);
+}
+
 double rank(const Row &row, Field field) {
     if (field == Field::idle)
         return row.idle_s ? static_cast<double>(*row.idle_s) : -1;
     if (field == Field::quota)
-        return row.quotas.empty() ? -1 : static_cast<double>(row.quotas.front().percent());
+        return row.quotas.empty() ? -1 : quota_rank(row.quotas.front());
     return row.rate(field);
 }
 

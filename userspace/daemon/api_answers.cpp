@@ -29,12 +29,6 @@ bool ends_in_components(std::string_view path, std::string_view tail) {
     return path.size() > tail.size() && path.ends_with(tail) && path[path.size() - tail.size() - 1] == '/';
 }
 
-std::chrono::system_clock::time_point wall_time(std::uint64_t monotonic) {
-    return std::chrono::system_clock::time_point(
-        std::chrono::duration_cast<std::chrono::system_clock::duration>(
-            std::chrono::nanoseconds(wall_of_monotonic(monotonic))));
-}
-
 } // namespace
 
 ApiAnswer json_answer(const json::value &value, unsigned status) {
@@ -95,12 +89,13 @@ std::string_view container_mode(const Container &container) {
 json::object container_json(const Container &container, const Meter &meter) {
     auto policies = container.policies;
     std::sort(policies.begin(), policies.end());
-    json::value last_activity, idle_s;
+    json::value last_activity, idle_s, as_of;
     if (const auto idle = meter.idle(container)) {
         if (idle->last_ns)
-            last_activity = telemetry::time_text(wall_time(*idle->last_ns));
-        const auto now = monotonic_ns(), since = idle->last_ns.value_or(idle->since_ns);
-        idle_s = now > since ? (now - since) / 1'000'000'000 : 0;
+            last_activity = telemetry::time_text(wall_time(wall_of_monotonic(*idle->last_ns)));
+        const auto since = idle->last_ns.value_or(idle->since_ns);
+        idle_s = idle->as_of_ns > since ? (idle->as_of_ns - since) / 1'000'000'000 : 0;
+        as_of = telemetry::time_text(wall_time(wall_of_monotonic(idle->as_of_ns)));
     }
     return {{"cgroup", utf8_text(container.node.path)},
             {"cgroup_id", hex_id(container.node.id)},
@@ -112,10 +107,11 @@ json::object container_json(const Container &container, const Meter &meter) {
             {"generation", container.image ? container.handle.generation : 0},
             {"policy_hash", hex_id(container.image ? container.image->settings.content_hash : 0)},
             {"strict_root", (container.row.row_flags & abi::PS_ROW_STRICT_ROOT) != 0},
-            {"born", telemetry::time_text(wall_time(container.row.born_ns))},
+            {"born", telemetry::time_text(wall_time(wall_of_monotonic(container.row.born_ns)))},
             {"spent_quotas", json::array()},
             {"last_activity", std::move(last_activity)},
             {"idle_s", std::move(idle_s)},
+            {"activity_as_of", std::move(as_of)},
             {"runtime", ""},
             {"name", ""},
             {"id", ""},

@@ -12,6 +12,7 @@
 
 #include <boost/json.hpp>
 #include <string>
+#include <unordered_map>
 #include <variant>
 
 namespace penstock::daemon {
@@ -27,8 +28,8 @@ boost::json::object policy_detail_json(const PolicySet &, std::size_t index, con
 boost::json::object rule_json(const policy::Policy &, const policy::Rule &, std::string_view action);
 boost::json::object verdict_json(const policy::Verdict &, const Meter &);
 
-// Of the container's quotas those that are spent.
-boost::json::array spent_quotas_json(const std::vector<QuotaState> &, std::uint64_t cgroup);
+// Those that are spent, by cgroup id.
+std::unordered_map<std::uint64_t, boost::json::array> spent_quotas_json(const std::vector<QuotaState> &);
 // A quota that the flow or query is charged to: if it is spent, that is said, and what was allowed is denied.
 void apply_spent(policy::Verdict &, const QuotaState &, std::uint8_t mode);
 std::vector<telemetry::QuotaRow> quota_rows(const std::vector<QuotaState> &);

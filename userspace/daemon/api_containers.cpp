@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The endpoints about one container or all: its state, its totals, what it has learned.
+#include "userspace/base/clock.h"
 #include "userspace/daemon/api_answers.h"
 #include "userspace/daemon/api_router.h"
 #include "userspace/telemetry/json.h"
@@ -24,11 +25,9 @@ using Owners = std::unordered_map<std::uint32_t, container::CgroupNode>; // by s
 json::array names_json(const std::vector<LearnedName> &names) {
     json::array all;
     for (const auto &name : names) {
-        const std::chrono::system_clock::time_point expires(
-            std::chrono::duration_cast<std::chrono::system_clock::duration>(
-                std::chrono::nanoseconds(name.expires_wall_ns)));
-        all.push_back(
-            {{"name", utf8_text(name.name)}, {"expires", time_text(expires)}, {"expired", name.expired}});
+        all.push_back({{"name", utf8_text(name.name)},
+                       {"expires", time_text(wall_time(name.expires_wall_ns))},
+                       {"expired", name.expired}});
     }
     return all;
 }
@@ -65,21 +64,24 @@ std::vector<const Container *> sorted_containers(const Enforcer &enforcer) {
 } // namespace
 
 asio::awaitable<ApiAnswer> ApiRouter::containers() {
-    const auto quotas = co_await context_.quotas.list();
-    std::unordered_map<std::uint64_t, json::array> spent;
-    for (const auto &quota : quotas)
-        if (quota.is_spent && !spent.contains(quota.cgroup_id))
-            spent[quota.cgroup_id] = spent_quotas_json(quotas, quota.cgroup_id);
+    co_await context_.meter.look_for_activity(Meter::Due::asked);
+    const auto quotas = co_await begun_quotas();
+    auto group = [&] { return spent_quotas_json(*quotas); };
+    auto spent = co_await on_pool(context_.readers, group);
     json::array all;
     for (const auto *entry : sorted_containers(context_.enforcer)) {
         all.push_back(container_json(*entry, context_.meter));
         if (const auto found = spent.find(entry->node.id); found != spent.end())
             all.back().as_object()["spent_quotas"] = std::move(found->second);
     }
-    co_return json_answer({{"containers", std::move(all)}});
+    const json::value answer = {{"containers", std::move(all)}};
+    auto write = [&] { return json_answer(answer); };
+    co_return co_await on_pool(context_.readers, write);
 }
 
-asio::awaitable<ApiAnswer> ApiRouter::container(const Container &found) {
+asio::awaitable<ApiAnswer> ApiRouter::container(const Container &known) {
+    const Container found = known; // it may be gone after any wait
+    co_await context_.meter.look_for_activity(Meter::Due::asked);
     auto object = container_json(found, context_.meter);
     const auto id = found.node.id;
     const auto slot = found.row.slot;
@@ -90,8 +92,8 @@ asio::awaitable<ApiAnswer> ApiRouter::container(const Container &found) {
         for (const auto &resolver : found.image->resolvers)
             resolvers.push_back(json::string(resolver.text()));
 
-    const auto quotas = co_await context_.quotas.list(id); // `found` may be gone after this
-    object["spent_quotas"] = spent_quotas_json(quotas, id);
+    const auto quotas = co_await context_.quotas.list(id);
+    object["spent_quotas"] = spent_quotas_json(quotas)[id];
     const auto shared_now = co_await snapshot();
     const auto shared_learned = co_await all_learned();
     const auto &now = *shared_now;

@@ -89,7 +89,7 @@ json::array lost_json(const policy::Loaded &loaded, const InForceNow &now) {
     static const std::vector<policy::Policy> none;
     json::array rows;
     for (const auto &[row, why] : lost_traffic({loaded.policies, now.set ? now.set->policies : none,
-                                                now.gate_root, now.environment, now.counters}))
+                                                now.gate_root, now.birth, now.environment, now.counters}))
         rows.push_back({{"container", telemetry::utf8_text(row.container)},
                         {"cgroup_id", telemetry::hex_id(row.cgroup_id)},
                         {"policy", row.policy},
@@ -116,7 +116,8 @@ ApiAnswer diff_answer(const policy::Loaded &loaded, const InForceNow &now) {
 } // namespace
 
 InForceNow in_force(const Enforcer &enforcer) {
-    InForceNow now{enforcer.policies(), enforcer.gate_root(), {}, enforcer.environment(), {}};
+    InForceNow now{
+        enforcer.policies(), enforcer.gate_root(), enforcer.birth_rules(), {}, enforcer.environment(), {}};
     now.cgroups.reserve(enforcer.tree().nodes().size());
     for (const auto &[path, node] : enforcer.tree().nodes()) {
         const auto known = enforcer.containers().find(node.id);

@@ -16,6 +16,7 @@ namespace penstock::daemon {
 struct InForceNow {
     PolicySetPtr set;
     std::string gate_root;
+    container::BirthRules birth;
     std::vector<std::pair<std::string, std::vector<std::string>>>
         cgroups; // paths, with the names of their policies
     policy::Environment environment{};

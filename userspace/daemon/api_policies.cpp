@@ -3,6 +3,7 @@
 #include "userspace/daemon/api_answers.h"
 
 #include "policy/limit_text.h"
+#include "policy/network.h"
 #include "userspace/telemetry/names.h"
 
 #include <algorithm>
@@ -13,14 +14,6 @@ using telemetry::utf8_text;
 namespace {
 
 using Values = std::vector<std::pair<std::string, std::string>>;
-
-std::string port_text(const policy::PortRange &range) {
-    if (range.protocol == policy::Protocol::icmp)
-        return "icmp";
-    const std::string protocol = range.protocol == policy::Protocol::tcp ? "tcp/" : "udp/";
-    return protocol + std::to_string(range.first) +
-           (range.last != range.first ? "-" + std::to_string(range.last) : "");
-}
 
 void add_limits(Values &values, const std::string &prefix, const policy::Limits &limits) {
     using policy::Quantity;
@@ -46,7 +39,7 @@ void add_rules(Values &values, const std::string &list, const std::vector<policy
         for (const auto &cidr : rule.cidrs)
             values.emplace_back(prefix + "cidrs", cidr.text());
         for (const auto &port : rule.ports)
-            values.emplace_back(prefix + "ports", port_text(port));
+            values.emplace_back(prefix + "ports", policy::port_text(port));
         if (rule.learn_private)
             values.emplace_back(prefix + "private", *rule.learn_private ? "allow" : "deny");
         add_limits(values, prefix, rule.limits);
@@ -80,7 +73,7 @@ json::object rule_json(const policy::Policy &policy, const policy::Rule &rule, s
     for (const auto &cidr : rule.cidrs)
         cidrs.push_back(json::string(cidr.text()));
     for (const auto &port : rule.ports)
-        ports.push_back(json::string(port_text(port)));
+        ports.push_back(json::string(policy::port_text(port)));
     return {{"name", utf8_text(rule.name)},
             {"action", action},
             {"id", telemetry::hex_id(policy::rule_id(policy.name, rule.name))},

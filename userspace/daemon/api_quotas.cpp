@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The endpoints about quotas, and what other endpoints say of them.
 #include "policy/compile.h"
+#include "userspace/base/clock.h"
 #include "userspace/daemon/api_answers.h"
 #include "userspace/daemon/api_router.h"
+#include "userspace/kernel/maps.h"
 #include "userspace/telemetry/names.h"
 
 #include <charconv>
@@ -14,15 +16,8 @@ namespace json = boost::json;
 using telemetry::utf8_text;
 namespace {
 
-constexpr std::uint64_t most_octets = (1ULL << PS_SPENT_BITS) - 1;
-
-std::chrono::system_clock::time_point time_of(std::int64_t wall_ns) {
-    return std::chrono::system_clock::time_point(
-        std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(wall_ns)));
-}
-
 json::value turns_json(const QuotaState &quota) {
-    return quota.turns_wall_ns ? json::value(telemetry::time_text(time_of(*quota.turns_wall_ns)))
+    return quota.turns_wall_ns ? json::value(telemetry::time_text(wall_time(*quota.turns_wall_ns)))
                                : json::value();
 }
 
@@ -40,6 +35,16 @@ json::object quota_json(const QuotaState &quota) {
             {"per_cent", quota.per_cent()},
             {"is_spent", quota.is_spent},
             {"turns", turns_json(quota)}};
+}
+
+// Row by row: as one JSON value they would take some times the memory of their text.
+ApiAnswer quotas_answer(const std::vector<QuotaState> &quotas) {
+    ApiAnswer answer;
+    answer.body = "{\"quotas\":[";
+    for (const auto &quota : quotas)
+        answer.body += (&quota != quotas.data() ? "," : "") + json::serialize(quota_json(quota));
+    answer.body += "]}\n";
+    return answer;
 }
 
 std::string whose(const QuotaState &quota) {
@@ -64,22 +69,22 @@ std::optional<std::uint64_t> octets_of(const ApiRequest &request) {
         return std::nullopt;
     const char *const end = given->second.data() + given->second.size();
     const auto [last, error] = std::from_chars(given->second.data(), end, octets);
-    if (error != std::errc{} || last != end || octets == 0 || octets > most_octets)
+    if (error != std::errc{} || last != end || octets == 0 || octets > kernel::most_octets)
         return std::nullopt;
     return octets;
 }
 
 } // namespace
 
-json::array spent_quotas_json(const std::vector<QuotaState> &quotas, std::uint64_t cgroup) {
-    json::array all;
+std::unordered_map<std::uint64_t, json::array> spent_quotas_json(const std::vector<QuotaState> &quotas) {
+    std::unordered_map<std::uint64_t, json::array> spent;
     for (const auto &quota : quotas)
-        if (quota.is_spent && quota.cgroup_id == cgroup)
-            all.push_back({{"policy", quota.policy},
-                           {"rule", quota.rule},
-                           {"direction", directions_name(quota.directions)},
-                           {"turns", turns_json(quota)}});
-    return all;
+        if (quota.is_spent)
+            spent[quota.cgroup_id].push_back({{"policy", quota.policy},
+                                              {"rule", quota.rule},
+                                              {"direction", directions_name(quota.directions)},
+                                              {"turns", turns_json(quota)}});
+    return spent;
 }
 
 void apply_spent(policy::Verdict &verdict, const QuotaState &quota, std::uint8_t mode) {
@@ -88,7 +93,7 @@ void apply_spent(policy::Verdict &verdict, const QuotaState &quota, std::uint8_t
     const bool for_answers = !(quota.directions >> abi::PS_EGRESS & 1);
     verdict.path.push_back(whose(quota) + " is spent" +
                            (quota.turns_wall_ns ? " until its window turns at " +
-                                                      telemetry::time_text(time_of(*quota.turns_wall_ns))
+                                                      telemetry::time_text(wall_time(*quota.turns_wall_ns))
                                                 : "") +
                            (for_answers ? ": what comes is denied" : ""));
     if (for_answers || verdict.verdict != abi::PS_ALLOW)
@@ -100,28 +105,33 @@ void apply_spent(policy::Verdict &verdict, const QuotaState &quota, std::uint8_t
 std::vector<telemetry::QuotaRow> quota_rows(const std::vector<QuotaState> &quotas) {
     std::vector<telemetry::QuotaRow> rows;
     for (const auto &quota : quotas) {
-        telemetry::QuotaRow row{quota.container,   quota.policy, quota.rule,
-                                quota.allowance(), quota.spent,  std::nullopt};
+        telemetry::QuotaRow row{quota.container, quota.policy, quota.rule,     quota.allowance(),
+                                quota.spent,     std::nullopt, quota.is_spent, quota.mode};
         if (quota.turns_wall_ns)
-            row.turns = time_of(*quota.turns_wall_ns);
+            row.turns = wall_time(*quota.turns_wall_ns);
         rows.push_back(std::move(row));
     }
     return rows;
 }
 
+asio::awaitable<std::shared_ptr<const std::vector<QuotaState>>> ApiRouter::begun_quotas() {
+    auto read = [this] { return context_.quotas.list(); };
+    co_return co_await begun_quotas_.get(read);
+}
+
 asio::awaitable<ApiAnswer> ApiRouter::quotas(const ApiRequest &request) {
-    std::optional<std::uint64_t> only;
+    std::shared_ptr<const std::vector<QuotaState>> quotas;
     if (const auto wanted = request.query.find("container"); wanted != request.query.end()) {
         const auto found = find_container(context_.enforcer, wanted->second);
         if (const auto *fault = std::get_if<ApiAnswer>(&found))
             co_return *fault;
-        only = std::get<const Container *>(found)->node.id;
+        auto of_one = co_await context_.quotas.list(std::get<const Container *>(found)->node.id);
+        quotas = std::make_shared<const std::vector<QuotaState>>(std::move(of_one));
+    } else {
+        quotas = co_await begun_quotas();
     }
-    const auto quotas = co_await context_.quotas.list(only);
-    json::array all;
-    for (const auto &quota : quotas)
-        all.push_back(quota_json(quota));
-    co_return json_answer({{"quotas", std::move(all)}});
+    auto write = [&] { return quotas_answer(*quotas); };
+    co_return co_await on_pool(context_.readers, write);
 }
 
 ApiAnswer ApiRouter::change_quota(const ApiRequest &request) {
@@ -136,7 +146,8 @@ ApiAnswer ApiRouter::change_quota(const ApiRequest &request) {
     const bool adds = request.path[2] == "add";
     const auto octets = adds ? octets_of(request) : std::optional<std::uint64_t>(0);
     if (!octets)
-        return error_answer(400, "bytes: expected a whole number from 1 to " + std::to_string(most_octets));
+        return error_answer(400, "bytes: expected a whole number from 1 to " +
+                                     std::to_string(kernel::most_octets));
     const auto found = find_container(context_.enforcer, wanted->second);
     if (const auto *fault = std::get_if<ApiAnswer>(&found))
         return *fault;
@@ -154,6 +165,10 @@ ApiAnswer ApiRouter::change_quota(const ApiRequest &request) {
     if (*outcome == Quotas::Outcome::not_begun)
         return error_answer(
             409, "nothing is spent yet: the quota is whole, and its window begins with the first packet");
+    if (*outcome == Quotas::Outcome::other_window)
+        return error_answer(409,
+                            "the policy gave the quota a window of another length: it begins with the next "
+                            "packet, and has what is spent; add to it then");
     const auto now = context_.quotas.find(container, *rule);
     if (!now)
         return error_answer(500, now.error().message);

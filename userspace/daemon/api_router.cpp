@@ -192,7 +192,6 @@ asio::awaitable<Result<telemetry::Snapshot>> ApiRouter::read_snapshot() {
             snapshot->reload_time = last->time;
         }
         snapshot->events_dropped = context_.events.dropped();
-        snapshot->quotas = quota_rows(co_await context_.quotas.list());
         snapshot->ready = ready().status == 200;
     }
     co_return snapshot;
@@ -212,9 +211,11 @@ asio::awaitable<ApiAnswer> ApiRouter::status() {
                               {"diagnostics", diagnostics_json(last->diagnostics)}};
     auto warnings = context_.enforcer.warnings();
     warnings.insert(warnings.end(), context_.absent_roots.begin(), context_.absent_roots.end());
-    for (const auto &trouble : {context_.control.trouble(), context_.pins_trouble})
-        if (!trouble.empty())
-            warnings.push_back(trouble);
+    warnings.insert(warnings.end(), context_.damaged.begin(), context_.damaged.end());
+    const auto unstored = context_.quotas.troubles();
+    warnings.insert(warnings.end(), unstored.begin(), unstored.end());
+    warnings.insert(warnings.end(), {context_.control.trouble(), context_.pins_trouble});
+    std::erase(warnings, "");
     json::object kernel = {{"events_lost", now->events_lost},
                            {"counters_lost", now->counters_lost},
                            {"births_lost", now->births_lost},
@@ -255,10 +256,11 @@ asio::awaitable<ApiAnswer> ApiRouter::metrics() {
     const auto &now = *shared;
     if (!now)
         co_return error_answer(500, now.error().message);
+    const auto quotas = co_await begun_quotas();
     auto write = [&] {
         ApiAnswer answer;
         answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
-        answer.body = telemetry::prometheus_text(*now);
+        answer.body = telemetry::prometheus_text(*now, quota_rows(*quotas));
         return answer;
     };
     co_return co_await on_pool(context_.readers, write);

@@ -34,6 +34,8 @@ struct ApiContext {                    // borrowed: lives as long as the daemon
     std::vector<std::string> absent_roots; // sentences
     std::string pins_trouble;              // why nothing is enforced any more; empty: the links are there
     bool stopping = false;
+    std::vector<std::string> damaged =
+        {}; // sentences of files that were set aside at the start; empty: was not
 };
 
 constexpr unsigned most_checks = 4; // one text is judged, the others wait
@@ -51,7 +53,7 @@ class ApiRouter {
   public:
     ApiRouter(boost::asio::io_context &io, const ApiContext &context)
         : context_(context), check_turn_(io.get_executor()), snapshots_(io.get_executor()),
-          learned_(io.get_executor()) {}
+          learned_(io.get_executor()), begun_quotas_(io.get_executor()) {}
 
     boost::asio::awaitable<ApiAnswer> answer(ApiRequest);
 
@@ -71,6 +73,7 @@ class ApiRouter {
     ApiAnswer change_quota(const ApiRequest &);
     boost::asio::awaitable<ApiAnswer> suggest(const ApiRequest &);
     boost::asio::awaitable<Result<telemetry::Snapshot>> read_snapshot();
+    boost::asio::awaitable<std::shared_ptr<const std::vector<QuotaState>>> begun_quotas();
     boost::asio::awaitable<std::shared_ptr<const Result<telemetry::Snapshot>>> snapshot();
     boost::asio::awaitable<std::shared_ptr<const Result<std::vector<LearnedAddress>>>> all_learned();
     ApiAnswer ready() const;
@@ -80,6 +83,7 @@ class ApiRouter {
     Turn check_turn_;
     SharedReading<Result<telemetry::Snapshot>> snapshots_;
     SharedReading<Result<std::vector<LearnedAddress>>> learned_;
+    SharedReading<std::vector<QuotaState>> begun_quotas_;
     std::shared_ptr<unsigned> checks_waiting_ = std::make_shared<unsigned>(0); // or under way
 };
 

@@ -18,9 +18,9 @@ constexpr int save_rounds = 3;
 
 } // namespace
 
-AuditKeeper::AuditKeeper(asio::thread_pool &readers, Enforcer &enforcer, Meter &meter,
+AuditKeeper::AuditKeeper(asio::thread_pool &storing, Enforcer &enforcer, Meter &meter,
                          const std::string &state_dir, const Log &log)
-    : pool_(readers), enforcer_(enforcer), meter_(meter), path_(state_dir + "/audit"), log_(log) {}
+    : pool_(storing), enforcer_(enforcer), meter_(meter), path_(state_dir + "/audit"), log_(log) {}
 
 void AuditKeeper::load() {
     const auto text = read_file(path_, largest_record);
@@ -30,7 +30,7 @@ void AuditKeeper::load() {
     if (records)
         records_ = std::move(*records);
     else
-        log_.warning("the record of audit begins anew", {{"error", records.error().in(path_).message}});
+        log_.warning("the record of audit begins anew", {{"error", set_aside(path_, records.error())}});
 }
 
 asio::awaitable<void> AuditKeeper::run() {

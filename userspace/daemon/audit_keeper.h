@@ -12,7 +12,7 @@ namespace penstock::daemon {
 
 class AuditKeeper {
   public:
-    AuditKeeper(boost::asio::thread_pool &readers, Enforcer &, Meter &, const std::string &state_dir,
+    AuditKeeper(boost::asio::thread_pool &storing, Enforcer &, Meter &, const std::string &state_dir,
                 const Log &);
 
     void take(const telemetry::Event &event) { records_.add(event); }

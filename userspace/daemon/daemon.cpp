@@ -55,13 +55,9 @@ class Daemon {
             return enforcer.error();
         enforcer_ = std::move(*enforcer);
         meter_ = std::make_unique<Meter>(pool_, pools_.readers, gate_, *enforcer_, config_.state_dir, log_);
-        if (auto loaded = meter_->load_totals(); !loaded)
-            return loaded;
         enforcer_->on_image = [this](const policy::Image &image) { meter_->add_names(image); };
         quotas_ = std::make_unique<Quotas>(io_, pools_.storing, pools_.readers, gate_, *enforcer_, *meter_,
                                            config_.state_dir, log_);
-        if (auto loaded = quotas_->load(); !loaded)
-            return loaded;
         quotas_->follow(*enforcer_);
         enforcer_->on_released = [this](std::vector<sync::Row> rows) {
             return meter_->fold(std::move(rows));
@@ -70,7 +66,7 @@ class Daemon {
             meter_->freed(rows);
             quotas_->freed();
         };
-        audit_ = std::make_unique<AuditKeeper>(pools_.readers, *enforcer_, *meter_, config_.state_dir, log_);
+        audit_ = std::make_unique<AuditKeeper>(pools_.storing, *enforcer_, *meter_, config_.state_dir, log_);
         flows_ = std::make_unique<FlowKeeper>(pool_, gate_, *enforcer_, *meter_, log_);
         control_ = std::make_unique<PolicyControl>(io_, pool_, *enforcer_, std::move(store),
                                                    config_.resolv_conf, log_);
@@ -78,6 +74,7 @@ class Daemon {
             pool_, pools_.checks, pools_.readers, *enforcer_, *meter_, *quotas_, *control_, *audit_, events_,
             flows_->log(), paths_.gate_directory, config_.bpffs, gate_.root_id(),
             std::chrono::system_clock::now(), absent_strict_roots(paths_), "", false});
+        context_->damaged = {meter_->load_totals(), quotas_->load()};
         for (const auto &sentence : context_->absent_roots)
             log_.warning(sentence);
         router_ = std::make_unique<ApiRouter>(io_, *context_);
@@ -209,7 +206,7 @@ class Daemon {
                 look_at_pins(context_->pins_trouble, gate_, pin_lock_, config_.bpffs, log_);
                 context_->absent_roots = absent_strict_roots(paths_);
             }
-            co_await meter_->look_for_activity();
+            co_await meter_->look_for_activity(Meter::Due::by_itself);
             if (count % names_ticks == 0)
                 co_await meter_->make_room_for_names();
             if (enforcer_->tree().unwatched() > 0 && count % rescan_ticks == 0)

@@ -63,6 +63,7 @@ class Enforcer {
     const std::unordered_map<std::uint64_t, Container> &containers() const { return containers_; }
     const Container *at_slot(std::uint32_t slot) const;
     const std::string &gate_root() const { return options_.gate_root; } // below the mount
+    const container::BirthRules &birth_rules() const { return options_.birth; }
     const container::CgroupTree &tree() const { return tree_; }
     PolicySetPtr policies() const { return policies_; }
     const policy::Environment &environment() const { return environment_; }

@@ -76,6 +76,14 @@ Result<void> replace_file(const std::string &path, std::string_view text) {
     return sync_directory(std::filesystem::path(path).parent_path().string());
 }
 
+std::string set_aside(const std::string &path, const Error &why) {
+    const std::string aside = path + ".damaged";
+    const std::string done = ::rename(path.c_str(), aside.c_str()) == 0
+                                 ? "it was set aside as " + aside
+                                 : system_error("and it could not be set aside", errno).message;
+    return path + " is damaged, " + done + ": " + why.message;
+}
+
 Result<void> remove_file(const std::string &path) {
     if (::unlink(path.c_str()) != 0 && errno != ENOENT)
         return system_error("remove " + path, errno);

@@ -27,12 +27,6 @@ std::string_view end_name(sync::FlowEnd end) {
     }
 }
 
-std::chrono::system_clock::time_point wall_time(std::uint64_t monotonic) {
-    return std::chrono::system_clock::time_point(
-        std::chrono::duration_cast<std::chrono::system_clock::duration>(
-            std::chrono::nanoseconds(wall_of_monotonic(monotonic))));
-}
-
 } // namespace
 
 // On the pool. A name's text may have left the kernel before its flow ended: then there is none.
@@ -69,8 +63,9 @@ telemetry::Event FlowKeeper::event(const sync::FlowRecord &record, std::string n
     telemetry::Event event;
     event.kind = telemetry::event_flow;
     // The last packet's time is of a coarse clock, a few ms behind the first's.
-    event.time = record.end == sync::FlowEnd::active ? std::chrono::system_clock::now()
-                                                     : wall_time(std::max(row.last_ns, row.begun_ns));
+    event.time = record.end == sync::FlowEnd::active
+                     ? std::chrono::system_clock::now()
+                     : wall_time(wall_of_monotonic(std::max(row.last_ns, row.begun_ns)));
     if (const auto owner = owners_.find(row.key.serial); owner != owners_.end()) {
         event.container = owner->second.path;
         event.cgroup_id = owner->second.cgroup_id;
@@ -89,10 +84,13 @@ telemetry::Event FlowKeeper::event(const sync::FlowRecord &record, std::string n
     event.local_port = row.key.local_port;
     event.remote_port = row.key.remote_port;
     event.name = std::move(name);
-    event.flow = telemetry::FlowSums{
-        wall_time(row.begun_ns),      wall_time(record.from_ns),       record.packets(abi::PS_EGRESS),
-        record.bytes(abi::PS_EGRESS), record.packets(abi::PS_INGRESS), record.bytes(abi::PS_INGRESS),
-        end_name(record.end)};
+    event.flow = telemetry::FlowSums{wall_time(wall_of_monotonic(row.begun_ns)),
+                                     wall_time(wall_of_monotonic(record.from_ns)),
+                                     record.packets(abi::PS_EGRESS),
+                                     record.bytes(abi::PS_EGRESS),
+                                     record.packets(abi::PS_INGRESS),
+                                     record.bytes(abi::PS_INGRESS),
+                                     end_name(record.end)};
     return event;
 }
 

@@ -2,7 +2,6 @@
 #include "userspace/daemon/lost_traffic.h"
 
 #include "policy/explain.h"
-#include "userspace/container/selection.h"
 #include "userspace/telemetry/names.h"
 
 #include <algorithm>
@@ -14,13 +13,33 @@ namespace {
 
 using Policies = std::vector<policy::Policy>;
 
-// As an apply would leave it.
+bool is_every_address(const policy::Rule &rule) {
+    const auto has = [&](const char *text) {
+        const auto cidr = policy::Cidr::parse(text);
+        return std::find(rule.cidrs.begin(), rule.cidrs.end(), *cidr) != rule.cidrs.end();
+    };
+    return has("0.0.0.0/0") && has("::/0");
+}
+
+// Without denies of addresses, which may or may not be those of a name.
+void drop_denied_addresses(policy::Policy &policy) {
+    std::erase_if(policy.deny, [](policy::Rule &rule) {
+        if (rule.cidrs.empty() || is_every_address(rule))
+            return false;
+        rule.cidrs.clear();
+        return rule.domains.empty();
+    });
+}
+
+// As an apply would leave it, and as far as names can be judged.
 Policies after(const LostTrafficInput &input) {
     Policies all = input.wanted;
     for (const auto &policy : input.in_force)
         if (std::none_of(input.wanted.begin(), input.wanted.end(),
                          [&](const auto &wanted) { return wanted.name == policy.name; }))
             all.push_back(policy);
+    for (auto &policy : all)
+        drop_denied_addresses(policy);
     return all;
 }
 
@@ -67,35 +86,70 @@ std::string why_lost(const policy::Image &image, const std::string &domain, cons
     return why;
 }
 
+// What containers stand for before and after, by path.
+class Standings {
+  public:
+    explicit Standings(const LostTrafficInput &input)
+        : policies_(after(input)), wanted_(input.wanted.size()),
+          before_(input.in_force, input.gate_root, input.birth),
+          after_(policies_, input.gate_root, input.birth) {}
+
+    struct Of {
+        std::vector<std::size_t> policies; // afterwards, of its own or of the container it is then part of
+        bool touched = false;              // the text selects it
+        bool falls = false;                // it was selected and will be denied from birth
+    };
+    const Of &of(const std::string &path) {
+        const auto [place, fresh] = known_.try_emplace(path);
+        if (!fresh)
+            return place->second;
+        using Kind = container::Standing::Kind;
+        auto now = after_.standing(path);
+        if (now.kind == Kind::inner)
+            now = after_.standing(now.container);
+        auto &of = place->second;
+        of.policies = now.policies;
+        of.touched = std::any_of(of.policies.begin(), of.policies.end(),
+                                 [this](auto index) { return index < wanted_; });
+        of.falls = now.is_row() && now.birth == abi::PS_POLICY_BIRTH_DENY &&
+                   before_.standing(path).kind == Kind::selected;
+        return of;
+    }
+    const Policies &policies() const { return policies_; }
+
+  private:
+    Policies policies_;
+    std::size_t wanted_;
+    container::Selection before_, after_;
+    std::map<std::string, Of> known_;
+};
+
 } // namespace
 
 std::vector<LostTraffic> lost_traffic(const LostTrafficInput &input) {
-    const auto policies = after(input);
-    const container::Selection selection(policies, input.gate_root, {});
+    Standings standings(input);
     std::map<std::vector<std::size_t>, policy::Image> images;
-    std::map<std::string, std::vector<std::size_t>> selecting; // by container
     std::vector<LostTraffic> lost;
     for (const auto &row : input.counters) {
+        if (row.container.empty() || row.direction != abi::PS_EGRESS || row.verdict != abi::PS_ALLOW)
+            continue;
+        const auto &standing = standings.of(row.container);
+        if (standing.falls && !row.policy.empty()) {
+            lost.push_back({row, telemetry::reason_name(abi::PS_R_BIRTH)});
+            continue;
+        }
         const bool named = !row.domain.empty() && row.domain != telemetry::other_domains;
-        if (!named || row.container.empty() || row.direction != abi::PS_EGRESS ||
-            row.verdict != abi::PS_ALLOW)
-            continue;
-        const auto [place, fresh] = selecting.try_emplace(row.container);
-        if (fresh)
-            place->second = selection.standing(row.container).policies;
-        const auto &set = place->second;
         const bool touched =
-            std::any_of(set.begin(), set.end(), [&](auto index) { return index < input.wanted.size(); }) ||
-            std::any_of(input.wanted.begin(), input.wanted.end(),
-                        [&](const auto &wanted) { return wanted.name == row.policy; });
-        if (!touched || set.empty())
+            standing.touched || std::any_of(input.wanted.begin(), input.wanted.end(),
+                                            [&](const auto &wanted) { return wanted.name == row.policy; });
+        if (!named || !touched || standing.policies.empty())
             continue;
-        auto image = images.find(set);
+        auto image = images.find(standing.policies);
         if (image == images.end()) {
             std::vector<const policy::Policy *> selected;
-            for (const auto index : set)
-                selected.push_back(&policies[index]);
-            image = images.emplace(set, policy::compile(selected, input.environment)).first;
+            for (const auto index : standing.policies)
+                selected.push_back(&standings.policies()[index]);
+            image = images.emplace(standing.policies, policy::compile(selected, input.environment)).first;
         }
         if (auto why = why_lost(image->second, row.domain, rule_of(input.in_force, row)); !why.empty())
             lost.push_back({row, std::move(why)});

@@ -57,13 +57,16 @@ Meter::Meter(asio::thread_pool &pool, asio::thread_pool &readers, kernel::Gate &
     : pool_(pool), readers_(readers), gate_(gate), enforcer_(enforcer), state_dir_(std::move(state_dir)),
       log_(log), name_rows_(gate) {}
 
-Result<void> Meter::load_totals() {
+std::string Meter::load_totals() {
     const auto text = read_file(totals_path(), largest_totals);
-    if (!text)
-        return text.error().code == ENOENT ? Result<void>() : text.error();
-    auto totals = telemetry::Totals::parse(*text);
-    if (!totals)
-        return totals.error().in(totals_path());
+    if (!text && text.error().code == ENOENT)
+        return {};
+    auto totals = text ? telemetry::Totals::parse(*text) : text.error();
+    if (!totals) {
+        auto sentence = set_aside(totals_path(), totals.error());
+        log_.error("the sums of containers that are gone begin anew", {{"error", sentence}});
+        return sentence;
+    }
     totals_ = std::move(*totals);
     const auto pending = totals_.pending();
     for (const auto &slot : pending) // freed to the end before the last daemon could note it

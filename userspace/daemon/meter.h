@@ -37,14 +37,17 @@ class Meter {
     Meter(boost::asio::thread_pool &, boost::asio::thread_pool &readers, kernel::Gate &, Enforcer &,
           std::string state_dir, const Log &);
 
-    Result<void> load_totals(); // of earlier daemons; a file that is no such is an error
+    std::string
+    load_totals(); // of earlier daemons; a file that is no such is set aside: the sentence, else ""
 
     // Counters, fills and losses, one reading at a time; the caller adds what it knows of policies and reloads.
     boost::asio::awaitable<Result<telemetry::Snapshot>> snapshot();
     boost::asio::awaitable<Result<std::vector<LearnedAddress>>> learned();
 
-    // What a container's idle time is told by: when it is due, which is every 10 s or, with very many rows, less often.
-    boost::asio::awaitable<void> look_for_activity();
+    // What a container's idle time is told by, when it is due: every 10 s, or every second while somebody asks; with very many
+    // rows less often.
+    enum class Due { by_itself, asked };
+    boost::asio::awaitable<void> look_for_activity(Due);
     std::optional<telemetry::Activity::Idle> idle(const Container &) const; // none: not looked at yet
 
     telemetry::Event event(const abi::ps_event &) const;
@@ -77,7 +80,8 @@ class Meter {
     const Log &log_;
     telemetry::Totals totals_;
     telemetry::Activity activity_;
-    std::chrono::steady_clock::time_point activity_due_;
+    std::chrono::steady_clock::time_point activity_due_[2]; // by Due
+    bool looking_ = false;                                  // for activity
     std::uint64_t epoch_ = 0; // raised when counts move between the kernel and the totals
     bool freeing_ =
         false; // slots are being cleared: whether their counts are still in the kernel can't be told

@@ -12,22 +12,38 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr auto interval = std::chrono::seconds(10);
-constexpr int rests = 1000; // times as long as a reading took: a thousandth of a core at most
+using Clock = std::chrono::steady_clock;
+
+constexpr struct {
+    Clock::duration interval;
+    int rests; // times as long as a reading took
+} patience[] = {
+    {std::chrono::seconds(10), 1000}, // a thousandth of a core at most
+    {std::chrono::seconds(1), 50},    // a fiftieth, while somebody asks
+};
 
 } // namespace
 
-asio::awaitable<void> Meter::look_for_activity() {
-    using Clock = std::chrono::steady_clock;
+// Who asks while somebody looks, or just after, is told what was seen last, and as of when.
+asio::awaitable<void> Meter::look_for_activity(Due due) {
     const auto begun = Clock::now();
-    if (begun < activity_due_)
+    if (looking_ || moving_ || begun < activity_due_[static_cast<int>(due)])
         co_return;
+    looking_ = true;
+    const auto epoch = epoch_;
     const auto now = monotonic_ns();
     const auto read = [this] {
         return gate_.maps().counters.packets_by_slot(gate_.maps().gate.read().next_cell);
     };
     const auto counted = co_await on_pool(readers_, read);
-    activity_due_ = begun + std::max<Clock::duration>(interval, rests * (Clock::now() - begun));
+    looking_ = false;
+    if (moving_ || epoch != epoch_)
+        co_return; // what only moved between counters would look like activity
+    for (const auto each : {Due::by_itself, Due::asked}) {
+        const auto &[interval, rests] = patience[static_cast<int>(each)];
+        activity_due_[static_cast<int>(each)] =
+            begun + std::max<Clock::duration>(interval, rests * (Clock::now() - begun));
+    }
     if (!counted) {
         log_.warning("activity could not be read", {{"error", counted.error().message}});
         co_return;

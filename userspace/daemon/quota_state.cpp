@@ -12,6 +12,10 @@ constexpr std::uint64_t least_packet = 40, full_packet = 1500;
 
 } // namespace
 
+std::uint64_t QuotaState::allowance() const {
+    return std::min(quota + granted, kernel::most_octets);
+}
+
 unsigned QuotaState::per_cent() const {
     const std::uint64_t of = allowance(), used = std::min(spent, of);
     // Octets have 48 bits: no overflow.

@@ -17,12 +17,13 @@ struct QuotaState {
     std::string policy, rule;                        // both empty: the container's own
     std::uint64_t quota = 0, granted = 0, spent = 0; // octets
     std::uint64_t window_ns = 0;
+    std::uint8_t mode = 0;                      // PS_MODE_*, of the container
     std::uint32_t directions = 0;               // bit n: ps_direction n is charged
     std::optional<std::uint64_t> turns_boot_ns; // none: no window has begun
     std::optional<std::int64_t> turns_wall_ns;  // the same by the wall clock
     bool is_spent = false;                      // no packet of usual size fits any more
 
-    std::uint64_t allowance() const { return quota + granted; }
+    std::uint64_t allowance() const; // as the programs have it: at most what a budget can count to
     std::uint64_t left() const { return allowance() > spent ? allowance() - spent : 0; }
     unsigned per_cent() const; // rounded down; at most 100
 };

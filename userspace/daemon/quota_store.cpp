@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/daemon/quota_store.h"
 
-#include "bpf/abi.h"
+#include "policy/wording.h"
 #include "userspace/base/clock.h"
+#include "userspace/kernel/maps.h"
 
 #include <algorithm>
 #include <array>
@@ -16,7 +17,6 @@ namespace {
 
 constexpr std::string_view first_line = "penstock quotas 1";
 constexpr std::string_view last_line = "end";
-constexpr std::uint64_t most_octets = (1ULL << PS_SPENT_BITS) - 1;
 constexpr std::uint64_t second_ns = 1'000'000'000, year_ns = 365ULL * 24 * 60 * 60 * second_ns;
 
 // A word of its own: what could end one, or is no plain ASCII, as %NN; nothing as "-".
@@ -97,7 +97,7 @@ bool read_quota(std::string_view line, std::uint64_t age, const Moment &now, Quo
         !read((*words)[2], quota.granted) || !read((*words)[3], quota.told) ||
         !read((*words)[4], quota.window_ns) || !read((*words)[5], left))
         return false;
-    if (quota.octets > most_octets || quota.granted > most_octets || quota.told > 100 ||
+    if (quota.octets > kernel::most_octets || quota.granted > kernel::most_octets || quota.told > 100 ||
         quota.window_ns == 0 || quota.window_ns % second_ns != 0 || quota.window_ns > year_ns ||
         left > quota.window_ns)
         return false;
@@ -134,10 +134,11 @@ std::size_t QuotaStore::trim(std::uint64_t boot_ns, std::size_t room) {
     return count;
 }
 
-std::string QuotaStore::text(const Moment &now) const {
-    std::string text = std::string(first_line) + "\nwritten " + std::to_string(now.wall_ns) + " " +
-                       std::to_string(now.boot_ns) + " " + word_of(now.boot) + "\n";
-    for (const auto &[key, quota] : quotas_) {
+QuotaStore::Text QuotaStore::text(const Entries &quotas, const Moment &now, std::size_t room) {
+    Text text;
+    text.octets = std::string(first_line) + "\nwritten " + std::to_string(now.wall_ns) + " " +
+                  std::to_string(now.boot_ns) + " " + word_of(now.boot) + "\n";
+    for (const auto &[key, quota] : quotas) {
         if (quota.turns_ns <= now.boot_ns)
             continue;
         std::string line = "quota";
@@ -145,11 +146,13 @@ std::string QuotaStore::text(const Moment &now) const {
                                            std::min(quota.turns_ns - now.boot_ns, quota.window_ns)})
             line += " " + std::to_string(number);
         line += " " + word_of(key.policy) + " " + word_of(key.rule) + " " + word_of(key.container) + "\n";
-        if (text.size() + line.size() + last_line.size() + 1 > largest)
-            break;
-        text += line;
+        if (text.octets.size() + line.size() + last_line.size() + 1 > room)
+            ++text.left_out;
+        else
+            text.octets += line;
     }
-    return text + std::string(last_line) + "\n"; // a file cut short is seen
+    text.octets += std::string(last_line) + "\n"; // a file cut short is seen
+    return text;
 }
 
 Result<QuotaStore> QuotaStore::parse(std::string_view text, const Moment &now) {
@@ -175,7 +178,7 @@ Result<QuotaStore> QuotaStore::parse(std::string_view text, const Moment &now) {
         if (*line == last_line)
             return store;
         if (!read_quota(*line, *age, now, store.quotas_))
-            return fault("read quotas: bad line '" + std::string(*line) + "'");
+            return fault("read quotas: bad line " + policy::quoted(*line));
     }
 }
 

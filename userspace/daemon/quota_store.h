@@ -14,6 +14,8 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace penstock::daemon {
 
@@ -54,8 +56,16 @@ class QuotaStore {
     // windows turn first. How many were forgotten for want of room.
     std::size_t trim(std::uint64_t boot_ns, std::size_t room = most);
 
-    // Of windows that are not over. What would not fit into `largest` is left out.
-    std::string text(const Moment &now) const;
+    // A copy for another thread to write.
+    using Entries = std::vector<std::pair<QuotaKey, KeptQuota>>;
+    Entries entries() const { return {quotas_.begin(), quotas_.end()}; }
+
+    // Of windows that are not over. What would not fit into `room` octets is left out and counted.
+    struct Text {
+        std::string octets;
+        std::size_t left_out = 0;
+    };
+    static Text text(const Entries &, const Moment &now, std::size_t room = largest);
     static Result<QuotaStore> parse(std::string_view text, const Moment &now);
 
   private:

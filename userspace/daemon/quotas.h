@@ -26,19 +26,22 @@ class Quotas {
     Quotas(boost::asio::io_context &, boost::asio::thread_pool &, boost::asio::thread_pool &readers,
            kernel::Gate &, const Enforcer &, const Meter &, const std::string &state_dir, const Log &);
 
-    Result<void> load(); // of earlier daemons; a file that is no such is an error
+    // Of earlier daemons. A file that is no such is set aside, as what is enforced must not wait for it: the sentence, else "".
+    std::string load();
 
     void follow(Enforcer &); // its containers, from their rows to their ends
     void freed() { freeing_ = false; }
-    boost::asio::awaitable<void> save(); // the file, if something changed
+    boost::asio::awaitable<void> save();       // the file, if something changed
+    std::vector<std::string> troubles() const; // sentences: what the file does not have
     boost::asio::awaitable<void> save_each_second();
 
-    // Every quota of running containers, or of one; by container, policy, rule; the container's own first.
+    // Those of running containers in which a window has begun: at most PS_BUDGETS, however many rules there are. Of one
+    // container every quota. By container, policy, rule; the container's own first. Read and made on the readers' pool.
     boost::asio::awaitable<std::vector<QuotaState>> list(std::optional<std::uint64_t> cgroup = {});
     // One of a container's; none if its policies have no such.
     Result<std::optional<QuotaState>> find(const Container &, std::uint64_t rule) const;
 
-    enum class Outcome { done, no_quota, not_begun };
+    enum class Outcome { done, no_quota, not_begun, other_window };
     Result<Outcome> reset(const Container &, std::uint64_t rule);
     Result<Outcome> add(const Container &, std::uint64_t rule, std::uint64_t octets);
 
@@ -56,8 +59,16 @@ class Quotas {
     void note_now(const Container &);
     bool set(const QuotaKey &, const KeptQuota &);
     void go_on(const QuotaKey &, KeptQuota &, const sync::Row &, const policy::Image &);
-    QuotaState state(const Container &, std::uint64_t rule, const abi::ps_limits &,
-                     const abi::ps_budget *) const;
+    struct Owner { // of a slot, for the pool
+        std::string path;
+        std::uint64_t cgroup_id = 0;
+        sync::ImagePtr image;
+    };
+    using Owners = std::unordered_map<std::uint32_t, Owner>;
+    static QuotaState state(const Owner &, std::uint64_t rule, const abi::ps_limits &,
+                            const abi::ps_budget *);
+    Owners owners(std::optional<std::uint64_t> cgroup) const;
+    std::vector<QuotaState> read(const Owners &, bool whole_ones) const;
 
     boost::asio::thread_pool &pool_, &readers_;
     const Enforcer &enforcer_;
@@ -71,7 +82,8 @@ class Quotas {
     std::uint64_t epoch_ = 0;                      // raised when slots go to others
     bool freeing_ = false;                         // they do just now
     bool changed_ = false;                         // the store, since the file was written
-    bool failing_ = false;                         // the file could not be written
+    std::string failure_;                          // why the file could not be written
+    std::size_t left_out_ = 0;                     // what had no room in it
 };
 
 } // namespace penstock::daemon

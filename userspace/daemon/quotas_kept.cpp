@@ -34,15 +34,18 @@ Quotas::Quotas(asio::io_context &io, asio::thread_pool &pool, asio::thread_pool 
     : pool_(pool), readers_(readers), enforcer_(enforcer), meter_(meter), log_(log),
       path_(state_dir + "/quotas"), budgets_(gate), turn_(io.get_executor()) {}
 
-Result<void> Quotas::load() {
+std::string Quotas::load() {
     const auto text = read_file(path_, QuotaStore::largest);
-    if (!text)
-        return text.error().code == ENOENT ? Result<void>() : text.error();
-    auto store = QuotaStore::parse(*text, moment_now());
-    if (!store)
-        return store.error().in(path_);
-    store_ = std::move(*store);
-    return {};
+    if (!text && text.error().code == ENOENT)
+        return {};
+    auto store = text ? QuotaStore::parse(*text, moment_now()) : text.error();
+    if (store) {
+        store_ = std::move(*store);
+        return {};
+    }
+    auto sentence = set_aside(path_, store.error());
+    log_.error("what was spent of quotas before this boot is not known", {{"error", sentence}});
+    return sentence;
 }
 
 void Quotas::follow(Enforcer &enforcer) {
@@ -196,14 +199,33 @@ asio::awaitable<void> Quotas::save() {
     if (const auto forgotten = store_.trim(now.boot_ns))
         log_.warning("what containers that are gone had spent of quotas was forgotten for want of room",
                      {{"quotas", std::to_string(forgotten)}});
-    const std::string text = store_.text(now);
+    const auto entries = store_.entries();
     changed_ = false;
-    auto work = [&] { return replace_file(path_, text); };
+    std::size_t left_out = 0;
+    auto work = [&] {
+        const auto text = QuotaStore::text(entries, now);
+        left_out = text.left_out;
+        return replace_file(path_, text.octets);
+    };
     const auto saved = co_await on_pool(pool_, work);
-    if (!saved && !failing_)
+    if (!saved && failure_.empty())
         log_.error("what is spent of quotas could not be stored", {{"error", saved.error().message}});
-    failing_ = !saved;
-    changed_ |= failing_;
+    failure_ = saved ? "" : saved.error().message;
+    changed_ |= !saved;
+    if (left_out > left_out_)
+        log_.error("quotas have no room in their file: a reboot forgets what is spent of them",
+                   {{"quotas", std::to_string(left_out)}});
+    left_out_ = left_out;
+}
+
+std::vector<std::string> Quotas::troubles() const {
+    std::vector<std::string> sentences;
+    if (!failure_.empty())
+        sentences.push_back("what is spent of quotas can't be stored, and a reboot forgets it: " + failure_);
+    if (left_out_ > 0)
+        sentences.push_back(path_ + " has no room for " + std::to_string(left_out_) +
+                            " quotas: a reboot forgets what is spent of them");
+    return sentences;
 }
 
 } // namespace penstock::daemon

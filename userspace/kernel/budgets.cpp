@@ -8,7 +8,6 @@
 namespace penstock::kernel {
 namespace {
 
-constexpr std::uint64_t most_octets = (1ULL << PS_SPENT_BITS) - 1;
 constexpr std::uint64_t ns_per_ms = 1'000'000, ns_per_s = 1'000'000'000;
 
 std::uint64_t load(__u64 &field) {

@@ -79,7 +79,7 @@ std::uint32_t GateElement::take_serial() {
     return std::atomic_ref<__u32>(element().next_serial).fetch_add(1);
 }
 
-// As limiter__new_budget of bpf/lib/limiter.h.
+// As bucket__take_number of bpf/lib/bucket.h, when none was given back.
 std::optional<std::uint32_t> GateElement::take_budget() {
     std::atomic_ref<__u32> next(element().next_budget);
     if (next.load() >= abi::PS_BUDGETS)

@@ -170,6 +170,9 @@ struct PresentWindow {
 
 // budgets: what containers have spent of limits, by the index that budget_ids names. An index comes from a map that other
 // code writes: past the end there is nothing to read, and nothing is written.
+// What a word of a budget can count to.
+inline constexpr std::uint64_t most_octets = PS_SPENT_OCTETS(~std::uint64_t{0});
+
 class BudgetTable {
   public:
     BudgetTable() = default;

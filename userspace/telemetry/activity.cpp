@@ -15,10 +15,11 @@ void Activity::look(std::uint32_t slot, std::uint32_t serial, std::uint64_t born
     const bool is_new = seen.round == 0 || seen.serial != serial;
     const bool is_young = born_ns > first_ns_;
     if (is_new)
-        seen = {serial, is_young ? 0 : counted, 0, {std::nullopt, is_young ? born_ns : now_ns_}};
+        seen = {serial, is_young ? 0 : counted, 0, {std::nullopt, is_young ? born_ns : now_ns_, 0}};
     if (seen.counted != counted)
         seen.idle.last_ns = now_ns_;
     seen.counted = counted;
+    seen.idle.as_of_ns = now_ns_;
     seen.round = round_;
 }
 

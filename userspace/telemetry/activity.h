@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // When each container last did anything, as far as readings of its counters tell. Pure: the caller reads and knows the
-// time (CLOCK_MONOTONIC). As exact as the readings are frequent; a new daemon knows nothing of the time before it.
+// time (CLOCK_MONOTONIC). True as of the last reading alone: who woke since is not known to be awake. A new daemon knows nothing of
+// the time before it.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@ class Activity {
     struct Idle {
         std::optional<std::uint64_t> last_ns; // none: nothing was seen
         std::uint64_t since_ns = 0;           // from when on we would have seen it
+        std::uint64_t as_of_ns = 0;           // until when
     };
 
     // A round: begin, what each slot has counted in all, end. Slots that were not looked at are forgotten.

@@ -117,14 +117,19 @@ void AuditRecords::add(const Event &event) {
         return;
     ++changes_;
     auto &record = records_[event.container];
+    const auto before = record.entries().size();
     if (!record.see(*what, event.time))
         return;
     if (record.entries().size() > bounds_.entries_each)
         record.drop_oldest();
-    else
-        ++count_;
-    if (count_ > bounds_.entries)
-        make_room();
+    resized(event.container, before, record.entries().size());
+    make_room();
+}
+
+void AuditRecords::resized(const std::string &path, std::size_t before, std::size_t now) {
+    count_ = count_ - before + now;
+    by_size_.erase({before, path});
+    by_size_.emplace(now, path);
 }
 
 AuditRecord *AuditRecords::find(const std::string &path) {
@@ -132,19 +137,17 @@ AuditRecord *AuditRecords::find(const std::string &path) {
     return found == records_.end() ? nullptr : &found->second;
 }
 
-// The record that was silent for the longest time goes whole; of one alone, its oldest half.
+// One that has lost all still says how much it was, while there is room for its path.
 void AuditRecords::make_room() {
-    if (records_.size() == 1) {
-        auto &record = records_.begin()->second;
-        for (; count_ > bounds_.entries / 2; --count_)
-            record.drop_oldest();
-        return;
+    while (count_ > bounds_.entries) {
+        const auto [size, path] = *by_size_.rbegin();
+        records_.at(path).drop_oldest();
+        resized(path, size, size - 1);
     }
-    const auto oldest = std::min_element(records_.begin(), records_.end(), [](const auto &a, const auto &b) {
-        return a.second.last() < b.second.last();
-    });
-    count_ -= oldest->second.entries().size();
-    records_.erase(oldest);
+    while (records_.size() > bounds_.entries) { // more than there are entries: the shortest is empty
+        records_.erase(by_size_.begin()->second);
+        by_size_.erase(by_size_.begin());
+    }
 }
 
 } // namespace penstock::telemetry

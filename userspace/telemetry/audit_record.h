@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What audit mode would have denied, by container, from events: what `penstock suggest` is made of. Bounded: what was not seen
-// for the longest time goes and is counted. A value with text form; the caller writes the file.
+// What audit mode would have denied, by container, from events: what `penstock suggest` is made of. Bounded: what the longest
+// record has not seen for the longest time goes, so that a noisy container costs itself; each counts what it lost. A value with
+// text form; the caller writes the file.
 #pragma once
 
 #include "policy/model.h"
@@ -13,8 +14,10 @@
 #include <list>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace penstock::telemetry {
@@ -54,7 +57,6 @@ class AuditRecord {
     const std::list<AuditEntry> &entries() const { return entries_; } // least recently seen first
     std::uint64_t dropped() const { return dropped_; }
     void set_dropped(std::uint64_t count) { dropped_ = count; }
-    Time last() const { return entries_.empty() ? Time{} : entries_.back().last; }
     bool has_new_flows = false; // since the caller last looked their names up
 
   private:
@@ -81,10 +83,12 @@ class AuditRecords {
     static Result<AuditRecords> parse(std::string_view text);
 
   private:
+    void resized(const std::string &path, std::size_t before, std::size_t now);
     void make_room();
 
     Bounds bounds_;
     std::map<std::string, AuditRecord> records_;
+    std::set<std::pair<std::size_t, std::string>> by_size_; // entries and path of each
     std::size_t count_ = 0;
     std::uint64_t changes_ = 0;
 };

@@ -2,6 +2,8 @@
 // A record of audit as lines of words. Names are plain text without blanks; a path is the rest of its line.
 #include "userspace/telemetry/audit_record.h"
 
+#include "policy/wording.h"
+
 #include <sstream>
 #include <utility>
 
@@ -113,14 +115,14 @@ Result<AuditRecords> AuditRecords::parse(std::string_view text) {
             words >> dropped >> std::ws;
             std::getline(words, path);
             if (words.fail())
-                return fault("read audit: bad line '" + line + "'");
+                return fault("read audit: bad line " + policy::quoted(line));
             record = &records.records_[path];
             record->set_dropped(dropped);
             continue;
         }
         AuditEntry entry;
         if (!record || !read(kind, words, entry))
-            return fault("read audit: bad line '" + line + "'");
+            return fault("read audit: bad line " + policy::quoted(line));
         record->put(std::move(entry));
     }
     if (line != "end")
@@ -128,8 +130,9 @@ Result<AuditRecords> AuditRecords::parse(std::string_view text) {
     for (auto &[path, each] : records.records_) {
         while (each.entries().size() > records.bounds_.entries_each)
             each.drop_oldest();
-        records.count_ += each.entries().size();
+        records.resized(path, 0, each.entries().size());
     }
+    records.make_room();
     return records;
 }
 

@@ -87,22 +87,36 @@ std::string seconds_text(std::chrono::system_clock::time_point time) {
 }
 
 // No policy and rule: the container's own.
-void quotas(Page &page, const Snapshot &snapshot) {
+void quotas(Page &page, std::vector<QuotaRow> rows) {
+    const std::uint64_t left_out = keep_fullest(rows, most_quotas);
     const auto sample = [&](const QuotaRow &row, const std::string &value) {
         page.sample({{"container", row.container}, {"policy", row.policy}, {"rule", row.rule}}, value);
     };
     page.family("penstock_quota_bytes", "gauge",
                 "Octets that may be spent in the present window: the quota and what was granted.");
-    for (const auto &row : snapshot.quotas)
+    for (const auto &row : rows)
         sample(row, std::to_string(row.bytes));
     page.family("penstock_quota_spent_bytes", "gauge", "Octets spent of that in the present window.");
-    for (const auto &row : snapshot.quotas)
+    for (const auto &row : rows)
         sample(row, std::to_string(row.spent));
     page.family("penstock_quota_turns_timestamp_seconds", "gauge",
                 "When the present window turns, Unix time; nothing before it has begun.");
-    for (const auto &row : snapshot.quotas)
+    for (const auto &row : rows)
         if (row.turns)
             sample(row, seconds_text(*row.turns));
+    page.family("penstock_quota_is_spent", "gauge",
+                "1 if packets are denied for it, or would be in audit mode, until the window turns. The last "
+                "octets need not be spent: a packet that does not fit is enough.");
+    for (const auto &row : rows)
+        page.sample({{"container", row.container},
+                     {"policy", row.policy},
+                     {"rule", row.rule},
+                     {"mode", mode_name(row.mode)}},
+                    std::uint64_t{row.is_spent});
+    page.single("penstock_quotas_left_out", "gauge",
+                "Quotas that are not on this page: it has the " + std::to_string(most_quotas) +
+                    " that are spent or fullest.",
+                left_out);
 }
 
 void state(Page &page, const Snapshot &snapshot) {
@@ -119,10 +133,6 @@ void state(Page &page, const Snapshot &snapshot) {
                 snapshot.reload_ok);
     page.family("penstock_reload_time_seconds", "gauge", "When the last reload or apply ended, Unix time.");
     page.sample({}, seconds_text(snapshot.reload_time));
-}
-
-bool is_limit(std::uint8_t reason) {
-    return reason >= abi::PS_R_EGRESS_RATE && reason <= abi::PS_R_QUOTA;
 }
 
 // Sums of the rows that `wanted` picks, by what `labels_of` makes of them; one series each.
@@ -162,7 +172,8 @@ void work(Page &page, const Snapshot &snapshot) {
         return std::tuple(row.container, row.policy, row.rule, row.reason);
     };
     const auto is_hit = [](const CounterRow &row) {
-        return (row.verdict == abi::PS_DENY || row.verdict == abi::PS_WOULD_DENY) && is_limit(row.reason);
+        return (row.verdict == abi::PS_DENY || row.verdict == abi::PS_WOULD_DENY) &&
+               abi::is_limit(row.reason);
     };
     for (const auto &[labels, sum] : summed(snapshot, is_hit, limit_of)) {
         const auto &[container, policy, rule, reason] = labels;
@@ -222,10 +233,10 @@ std::string escape_label(std::string_view value) {
     return escaped;
 }
 
-std::string prometheus_text(const Snapshot &snapshot) {
+std::string prometheus_text(const Snapshot &snapshot, std::vector<QuotaRow> quota_rows) {
     Page page;
     traffic(page, snapshot);
-    quotas(page, snapshot);
+    quotas(page, std::move(quota_rows));
     state(page, snapshot);
     machinery(page, snapshot);
     work(page, snapshot);

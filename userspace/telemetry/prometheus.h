@@ -4,11 +4,17 @@
 
 #include "userspace/telemetry/snapshot.h"
 
+#include <cstddef>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace penstock::telemetry {
 
-std::string prometheus_text(const Snapshot &);
+// The page has no more quotas: four series each, and any container can begin one for each rule it has.
+inline constexpr std::size_t most_quotas = 4096;
+
+std::string prometheus_text(const Snapshot &, std::vector<QuotaRow> = {});
 
 // A label's value: backslash, quote and newline escaped, octets that are no UTF-8 made visible.
 std::string escape_label(std::string_view);

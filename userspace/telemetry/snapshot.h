@@ -37,6 +37,8 @@ struct QuotaRow {
     std::string container, policy, rule; // no policy and rule: the container's own
     std::uint64_t bytes = 0, spent = 0;  // with what was granted
     std::optional<std::chrono::system_clock::time_point> turns;
+    bool is_spent = false; // packets are denied for it, or would be in audit mode
+    std::uint8_t mode = 0; // PS_MODE_*
 };
 
 struct Snapshot {
@@ -48,11 +50,13 @@ struct Snapshot {
     std::chrono::system_clock::time_point reload_time;
     std::uint64_t events_lost = 0, counters_lost = 0, births_lost = 0, scratch_lost = 0; // by the kernel
     std::uint64_t events_dropped = 0; // at slow readers of the API
-    std::vector<QuotaRow> quotas;     // of running containers
     std::vector<MapFill> maps;
     std::vector<FeatureState> features;
     std::uint32_t abi_version = 0;
 };
+
+// Keeps those that are spent, and then those of which the least is left, in the order they are in. How many went.
+std::size_t keep_fullest(std::vector<QuotaRow> &, std::size_t most);
 
 // Puts rows in their order and adds up those with equal labels.
 void sort_and_merge(std::vector<CounterRow> &);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/telemetry/totals.h"
 
+#include "policy/wording.h"
+
 #include <cerrno>
 #include <sstream>
 
@@ -73,7 +75,7 @@ Result<Totals> Totals::parse(std::string_view text) {
             words.setstate(std::ios::failbit);
         }
         if (words.fail())
-            return fault("read totals: bad line '" + line + "'");
+            return fault("read totals: bad line " + policy::quoted(line));
     }
     if (line != "end")
         return fault("read totals: the file is cut short");

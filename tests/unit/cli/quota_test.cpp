@@ -14,7 +14,9 @@ const std::string quotas = R"({"quotas": [
    "granted_bytes": 1073741824, "spent_bytes": 536870912, "left_bytes": 1610612736, "per_cent": 25, "is_spent": false,
    "turns": "2026-02-01T12:00:00.123Z"},
   {"container": "/p/web", "cgroup_id": "0x1", "policy": "agents", "rule": "llm", "direction": "egress", "window_s": 60, "quota_bytes": 1024,
-   "granted_bytes": 0, "spent_bytes": 0, "left_bytes": 1024, "per_cent": 0, "is_spent": false, "turns": null}]})";
+   "granted_bytes": 0, "spent_bytes": 0, "left_bytes": 1024, "per_cent": 0, "is_spent": false, "turns": null},
+  {"container": "/p/web", "cgroup_id": "0x1", "policy": "agents", "rule": "last", "direction": "egress", "window_s": 60, "quota_bytes": 1024,
+   "granted_bytes": 0, "spent_bytes": 1000, "left_bytes": 24, "per_cent": 97, "is_spent": true, "turns": null}]})";
 
 struct Exchange {
     Run run;
@@ -47,6 +49,8 @@ TEST_CASE("quota lists what is spent, of what, and when the window turns") {
     CHECK(contains(run.out, "2.0 GiB"));
     CHECK(contains(run.out, "2026-02-01 12:00:00Z"));
     CHECK(contains(run.out, "agents/llm"));
+    CHECK(contains(run.out, " spent "));
+    CHECK_FALSE(contains(run.out, " 97 "));
 }
 
 TEST_CASE("quota without a container asks for all") {

@@ -109,7 +109,7 @@ TEST_CASE("a newborn counts from nothing, a counter that fell is no rate, who is
     CHECK(rows_between(before, now, 0).at(0).rate(Field::egress) == 0);
 }
 
-TEST_CASE("quotas are joined by the container's id, the fullest first") {
+TEST_CASE("quotas are joined by the container's id, what is spent and then the fullest first") {
     const json::object quotas{{"quotas",
                                {{{"cgroup_id", "0x2"},
                                  {"policy", "p"},
@@ -117,6 +117,8 @@ TEST_CASE("quotas are joined by the container's id, the fullest first") {
                                  {"spent_bytes", 50},
                                  {"quota_bytes", 100},
                                  {"granted_bytes", 0},
+                                 {"per_cent", 50},
+                                 {"is_spent", false},
                                  {"turns", "t"}},
                                 {{"cgroup_id", "0x2"},
                                  {"policy", "p"},
@@ -124,17 +126,29 @@ TEST_CASE("quotas are joined by the container's id, the fullest first") {
                                  {"spent_bytes", 90},
                                  {"quota_bytes", 50},
                                  {"granted_bytes", 50},
+                                 {"per_cent", 90},
+                                 {"is_spent", false},
+                                 {"turns", nullptr}},
+                                {{"cgroup_id", "0x2"},
+                                 {"policy", "p"},
+                                 {"rule", "denied"},
+                                 {"spent_bytes", 700},
+                                 {"quota_bytes", 1000},
+                                 {"granted_bytes", 0},
+                                 {"per_cent", 70},
+                                 {"is_spent", true}, // the last packet did not fit
                                  {"turns", nullptr}},
                                 {{"cgroup_id", "0x9"}, {"spent_bytes", 1}, {"quota_bytes", 1}}}}};
     const auto rows =
         rows_between({}, reading({}, {container("0x1", "/p/web"), container("0x2", "/p/web")}, quotas), 1);
     REQUIRE(rows.size() == 2);
     CHECK(rows[0].quotas.empty());
-    REQUIRE(rows[1].quotas.size() == 2);
-    CHECK(rows[1].quotas[0].percent() == 90);
-    CHECK(rows[1].quotas[1].rule == "r");
+    REQUIRE(rows[1].quotas.size() == 3);
+    CHECK(rows[1].quotas[0].rule == "denied"); // what denies before what is only fuller
+    CHECK(rows[1].quotas[1].per_cent == 90);
+    CHECK(rows[1].quotas[2].rule == "r");
+    CHECK(rates_json(rows, 1, "").at("containers").at(1).at("quotas").at(0).at("is_spent").as_bool());
     CHECK(rates_json(rows, 1, "").at("containers").at(1).at("quotas").at(0).at("turns").is_null());
-    CHECK(Quota{}.percent() == 0);
 }
 
 TEST_CASE("a script gets every number by its name") {

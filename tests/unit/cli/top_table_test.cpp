@@ -77,7 +77,7 @@ TEST_CASE("the most comes first, names from a on, and reversed the other way rou
     CHECK(sorted(pressed("nr")) == Names{"c", "b", "a"});
     rows[0].idle_s = 3; // c
     CHECK(sorted(pressed("z")) == Names{"c", "a", "b"});
-    rows[2].quotas = {{"p", "r", "", 9, 10, 0}}; // b
+    rows[2].quotas = {{"p", "r", "", 9, 10, 0, 90}}; // b
     CHECK(sorted(pressed("b")).front() == "b");
 }
 
@@ -110,7 +110,7 @@ TEST_CASE("80 columns show everything, the ends of a long name, and the bar of t
     Row full = row("/kubepods.slice/kubepods-pod0123456789abcdef.slice/web", 12.5 * 1024 * 1024, 3);
     full.idle_s = 75;
     full.is_idle_longer = true;
-    full.quotas = {{"p", "r", "", 83, 100, 0}};
+    full.quotas = {{"p", "r", "", 83, 100, 0, 83}};
     const auto lines = drawn({full, row("/b", 0)}, {}, {80, 24, false});
     REQUIRE(lines.size() == 5);
     CHECK(lines[0] == "2 containers, per second over 2.0 s, by egress");
@@ -119,11 +119,17 @@ TEST_CASE("80 columns show everything, the ends of a long name, and the bar of t
     CHECK(lines[4] == "/b                      0       0     0     0     0     0     0     -          -");
 }
 
+TEST_CASE("a spent quota is a word, at whatever per cent it is denied") {
+    Row spent = row("/a", 0);
+    spent.quotas = {{"p", "r", "", 97, 100, 0, 97, true}};
+    CHECK(drawn({spent}, {}, {80, 24, false}).at(3).ends_with("#####spent"));
+}
+
 TEST_CASE("any size is filled and none is exceeded; the least wanted columns go first") {
     std::vector<Row> rows;
     for (int i = 0; i < 30; ++i)
         rows.push_back(row("/penstock.slice/container-" + std::to_string(i), i * 1e5, i));
-    rows[3].quotas = {{"p", "r", "", 1, 2, 0}};
+    rows[3].quotas = {{"p", "r", "", 1, 2, 0, 50}};
     for (std::size_t columns = 0; columns < 140; columns += columns < 20 ? 1 : 7)
         for (const std::size_t height : {0U, 1U, 2U, 3U, 4U, 10U, 33U, 50U}) {
             const auto lines = drawn(rows, {}, {columns, height, false});

@@ -32,7 +32,7 @@ Answer busy(const Asked &asked, std::atomic<int> &readings, bool with_quotas) {
     if (with_quotas)
         return {.body =
                     R"({"quotas": [{"container": "/p/web", "cgroup_id": "0x1", "policy": "p", "rule": "r",
-          "spent_bytes": 3, "quota_bytes": 4, "granted_bytes": 0, "turns": "2026-02-01T00:00:00.000Z"}]})"};
+          "spent_bytes": 3, "quota_bytes": 4, "granted_bytes": 0, "per_cent": 75, "is_spent": false, "turns": "2026-02-01T00:00:00.000Z"}]})"};
     return {.status = 404, .body = R"({"error": "no such path: /v1/quotas", "diagnostics": []})"};
 }
 

@@ -93,3 +93,15 @@ TEST_CASE("with another length of window what was spent goes into one that is ye
     spent.spent = PS_SPENT(PS_SPENT_TAG(1, 0), 400'000);
     CHECK(quota_state(limits(), &spent, 1075 * second, 0).turns_boot_ns == 1170 * second);
 }
+
+TEST_CASE("a quota allows no more than a budget can count to, as in the kernel") {
+    auto most = limits();
+    most.quota_bytes = PS_SPENT_OCTETS(~0ULL);
+    auto spent = budget(1, most.quota_bytes);
+    spent.granted = PS_SPENT(1, 5'000);
+    const auto state = quota_state(most, &spent, 1150 * second, 0);
+    CHECK(state.allowance() == most.quota_bytes);
+    CHECK(state.left() == 0);
+    CHECK(state.is_spent);
+    CHECK(state.per_cent() == 100);
+}

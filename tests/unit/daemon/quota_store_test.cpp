@@ -26,6 +26,10 @@ QuotaStore stored() {
     return store;
 }
 
+std::string text_of(const QuotaStore &store, const Moment &now) {
+    return QuotaStore::text(store.entries(), now).octets;
+}
+
 std::string text_with(const std::string &lines) {
     return "penstock quotas 1\nwritten 1000000000000 360000000000000 a\n" + lines;
 }
@@ -41,7 +45,7 @@ TEST_CASE("quotas read back are those written, whatever the names hold") {
                              {"/x", "two words", "end"}};
     for (const auto &key : keys)
         store.all()[key] = other;
-    const auto text = store.text(then);
+    const auto text = text_of(store, then);
     const auto read = QuotaStore::parse(text, then);
     REQUIRE(read);
     REQUIRE(read->all().size() == 5);
@@ -51,11 +55,11 @@ TEST_CASE("quotas read back are those written, whatever the names hold") {
         expected.slot = expected.serial = 0; // of no row there is
         CHECK(read->all().at(key) == expected);
     }
-    CHECK(read->text(then) == text);
+    CHECK(text_of(*read, then) == text);
 }
 
 TEST_CASE("on the same boot only its clock counts: a step of the wall clock changes nothing") {
-    const auto text = stored().text(then);
+    const auto text = text_of(stored(), then);
     const auto wall = GENERATE(std::int64_t{0}, std::int64_t{1000} * std::int64_t(second),
                                std::int64_t{9'000'000} * std::int64_t(second));
     const auto read = QuotaStore::parse(text, at(100 * hour + 10 * second, wall, "a"));
@@ -65,7 +69,7 @@ TEST_CASE("on the same boot only its clock counts: a step of the wall clock chan
 }
 
 TEST_CASE("over a reboot the wall clock says what has passed, and never that time went back") {
-    const auto text = stored().text(then);
+    const auto text = text_of(stored(), then);
     const std::uint64_t up = 30 * second; // younger than the window: it began before this boot
     const auto [later_s, left] = GENERATE(table<std::int64_t, std::uint64_t>(
         {{0, hour}, {600, hour - 600 * second}, {3599, second}, {-5, hour}, {-1000, hour}}));
@@ -81,7 +85,7 @@ TEST_CASE("over a reboot the wall clock says what has passed, and never that tim
 }
 
 TEST_CASE("a window that turned in between is spent no more") {
-    const auto text = stored().text(then);
+    const auto text = text_of(stored(), then);
     const auto now = GENERATE(at(101 * hour, 0, "a"), at(500 * hour, 0, "a"),
                               at(1, then.wall_ns + 3600 * std::int64_t(second), "b"), at(1, INT64_MAX, "b"));
     const auto read = QuotaStore::parse(text, now);
@@ -90,7 +94,7 @@ TEST_CASE("a window that turned in between is spent no more") {
 }
 
 TEST_CASE("a boot that is not known is another") {
-    const auto text = stored().text(at(100 * hour, then.wall_ns, ""));
+    const auto text = text_of(stored(), at(100 * hour, then.wall_ns, ""));
     const auto read = QuotaStore::parse(text, at(200 * hour, then.wall_ns, ""));
     REQUIRE(read);
     CHECK(read->all().size() == 1); // by the wall clock nothing has passed
@@ -130,8 +134,17 @@ TEST_CASE("a damaged file of quotas is one error that says what is wrong") {
     CHECK_THAT(read.error().message, Catch::Matchers::Contains(message));
 }
 
+TEST_CASE("a bad line is quoted cut and without control characters") {
+    const char octet = GENERATE('x', '\x80', '\xff');
+    const auto read =
+        QuotaStore::parse(text_with("quota \x1b[2J" + std::string(1'000'000, octet) + "\nend\n"), then);
+    REQUIRE_FALSE(read);
+    CHECK(read.error().message.size() < 200);
+    CHECK(read.error().message.find('\x1b') == std::string::npos);
+}
+
 TEST_CASE("what is cut off at any place is refused") {
-    const auto text = stored().text(then);
+    const auto text = text_of(stored(), then);
     for (std::size_t length = 0; length < text.size(); ++length)
         CHECK_FALSE(QuotaStore::parse(std::string_view(text).substr(0, length), then));
 }
@@ -152,4 +165,17 @@ TEST_CASE("there is a bound: of containers that are gone those go first whose wi
     CHECK(left == "/c10/c2/c6/c7/c8/c9");
     CHECK(store.trim(second, 0) == 5);
     CHECK(store.all().begin()->first.container == "/c2");
+}
+
+TEST_CASE("what does not fit into the file is counted, and what does is whole") {
+    QuotaStore store;
+    for (int i = 0; i < 100; ++i)
+        store.all()[{"/c" + std::to_string(i), "", ""}] = {500, 10, 80, 24 * hour, 101 * hour, 7, 3};
+    const auto text = QuotaStore::text(store.entries(), then, 1000);
+    CHECK(text.octets.size() <= 1000);
+    const auto read = QuotaStore::parse(text.octets, then);
+    REQUIRE(read);
+    CHECK(read->all().size() > 5);
+    CHECK(text.left_out == 100 - read->all().size());
+    CHECK(QuotaStore::text(store.entries(), then).left_out == 0);
 }

@@ -29,8 +29,10 @@ TEST_CASE("who was there before us is idle for as long as we look, until it does
     CHECK_FALSE(activity.of(7, 1)->last_ns);
     round(activity, 120, 7, 1, 5, 1001);
     CHECK(activity.of(7, 1)->last_ns == 120 * second);
+    CHECK(activity.of(7, 1)->as_of_ns == 120 * second);
     round(activity, 130, 7, 1, 5, 1001);
     CHECK(activity.of(7, 1)->last_ns == 120 * second);
+    CHECK(activity.of(7, 1)->as_of_ns == 130 * second); // what it does later is not known
 }
 
 TEST_CASE("who was born since is active by its first packet, and idle from its birth without one") {

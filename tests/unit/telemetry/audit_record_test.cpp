@@ -81,14 +81,35 @@ TEST_CASE("what was seen longest ago goes, and is counted") {
     CHECK(record.entries().size() == 2);
     CHECK(record.entries().front().what.name == "a.test");
     CHECK(record.dropped() == 1);
-    for (const char *name : {"a.test", "b.test"}) { // over the bound of all: the silent container goes
-        auto event = asked(name);
-        event.container = "/other";
-        event.time += std::chrono::hours(1);
-        records.add(event);
-    }
-    CHECK_FALSE(records.find("/a b/web"));
-    CHECK(records.find("/other")->entries().size() == 2);
+}
+
+TEST_CASE(
+    "over the bound of all the longest record loses, and counts it: a noisy neighbour costs nobody else") {
+    AuditRecords records({.entries_each = 100, .entries = 6});
+    records.add(asked("victim.test")); // once, long ago, and silent since
+    records.add(asked("victim2.test"));
+    const auto flood = [&](const std::string &path, int first, int count) {
+        for (int i = first; i < first + count; ++i) {
+            auto event = asked("x" + std::to_string(i) + ".test");
+            event.container = path;
+            event.time += std::chrono::hours(1);
+            records.add(event);
+            records.add(event); // each twice
+        }
+    };
+    flood("/noisy", 0, 50);
+    CHECK(records.find("/a b/web")->entries().size() == 2);
+    CHECK(records.find("/a b/web")->dropped() == 0);
+    CHECK(records.find("/noisy")->entries().size() == 4);
+    CHECK(records.find("/noisy")->dropped() == 2 * 46);
+    for (int i = 0; i < 20; ++i) // one entry each: all lose, none without a word
+        flood("/many" + std::to_string(i), 0, 1);
+    CHECK(records.all().size() <= 6);
+    std::size_t entries = 0;
+    for (const auto &[path, record] : records.all())
+        entries += record.entries().size();
+    CHECK(entries == 6);
+    CHECK(AuditRecords::parse(records.text())->text() == records.text());
 }
 
 TEST_CASE("a record is the same after it was written and read") {

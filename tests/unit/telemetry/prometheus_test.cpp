@@ -83,11 +83,14 @@ TEST_CASE("every family has HELP and TYPE before its samples, and stands once") 
     CHECK(page.ends_with("\n"));
 }
 
-TEST_CASE("a quota is three series; one whose window has not begun turns at no time") {
+TEST_CASE("a quota is four series; one whose window has not begun turns at no time") {
     Snapshot snapshot;
     const std::chrono::system_clock::time_point turns{std::chrono::milliseconds(1'700'000'000'250)};
-    snapshot.quotas = {{"/a", "", "", 1000, 250, turns}, {"/a", "p", "r", 77, 0, std::nullopt}};
-    const auto page = prometheus_text(snapshot);
+    const auto page =
+        prometheus_text(snapshot, {{"/a", "", "", 1000, 250, turns, true, abi::PS_MODE_ENFORCE},
+                                   {"/a", "p", "r", 77, 0, std::nullopt, false, abi::PS_MODE_AUDIT}});
+    CHECK(has_line(page, R"(penstock_quota_is_spent{container="/a",policy="",rule="",mode="enforce"} 1)"));
+    CHECK(has_line(page, R"(penstock_quota_is_spent{container="/a",policy="p",rule="r",mode="audit"} 0)"));
     CHECK(has_line(page, R"(penstock_quota_bytes{container="/a",policy="",rule=""} 1000)"));
     CHECK(has_line(page, R"(penstock_quota_spent_bytes{container="/a",policy="",rule=""} 250)"));
     CHECK(has_line(
@@ -95,6 +98,28 @@ TEST_CASE("a quota is three series; one whose window has not begun turns at no t
     CHECK(has_line(page, R"(penstock_quota_bytes{container="/a",policy="p",rule="r"} 77)"));
     CHECK(page.find(R"(penstock_quota_turns_timestamp_seconds{container="/a",policy="p")") ==
           std::string::npos);
+}
+
+TEST_CASE(
+    "the page has a bound of quotas: those that are spent, then the fullest, and how many there are more") {
+    std::vector<QuotaRow> rows;
+    for (std::uint64_t i = 0; i < most_quotas + 3; ++i)
+        rows.push_back({"/c" + std::to_string(i), "", "", 1'000'000, i < 4 ? i : 1000 + i, std::nullopt});
+    rows[1].is_spent = true;
+    const auto page = prometheus_text({}, rows);
+    CHECK(has_line(page, "penstock_quotas_left_out 3"));
+    const auto spent_of = [](const std::string &name) {
+        return "\npenstock_quota_spent_bytes{container=\"" + name + "\"";
+    };
+    for (const char *gone : {"/c0", "/c2", "/c3"})
+        CHECK(page.find(spent_of(gone)) == std::string::npos);
+    CHECK(page.find(spent_of("/c1")) < page.find(spent_of("/c4")));
+    CHECK(page.find(spent_of("/c4")) < page.find(spent_of("/c4098")));
+    std::size_t count = 0;
+    for (auto at = page.find("\npenstock_quota_bytes{"); at != std::string::npos; ++count)
+        at = page.find("\npenstock_quota_bytes{", at + 1);
+    CHECK(count == most_quotas);
+    CHECK(has_line(prometheus_text({}), "penstock_quotas_left_out 0"));
 }
 
 TEST_CASE("connections, queries, limit hits and untold events have names of their own, by rule and never by "
