@@ -49,8 +49,11 @@ void sample(World &world, const EmptyPrograms &empty, const Scene &scene, const 
 }
 
 Row compared(const Row &with, const Row &alone) {
-    return {with.what + " over 1 limited rule, totals", with.measured, alone.measured,
-            Budget{Budget::Of::ratio, crowd_budget}, {}};
+    return {with.what + " over 1 limited rule, totals",
+            with.measured,
+            alone.measured,
+            Budget{Budget::Of::ratio, crowd_budget},
+            {}};
 }
 
 } // namespace

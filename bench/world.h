@@ -40,11 +40,12 @@ class World {
     };
     static const std::vector<Limited> &limited();
     void bind_limited(std::size_t place); // as in limited()
-    void bind_limited_rules(int rules);   // 1 or many_rules, each with an address and limits of its own, as the container has
+    void bind_limited_rules(
+        int rules); // 1 or many_rules, each with an address and limits of its own, as the container has
     // `containers` beside ours have spent of the container's limits and of so many rules'; gone with the World.
     void add_budgets(std::uint32_t containers, int rules);
     void remove_budgets(std::uint32_t containers, int rules);
-    void add_neighbours();       // their rows, bindings and learned addresses
+    void add_neighbours(); // their rows, bindings and learned addresses
     void remove_neighbours();
     void set_row(bool there);            // of the measured container: without, its packets are unmanaged
     void set_levels(std::uint32_t mask); // at which depths rows stand

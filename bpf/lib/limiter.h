@@ -48,18 +48,6 @@ PS_GLOBAL __u64 limiter__find(__u32 slot, __u32 policy, __u64 rule) {
     return found ? (__u64)limiter__budget(slot, rule) << 32 | (*found + 1) : 0;
 }
 
-static __always_inline __u64 limiter__of_container(const struct identity *me) {
-    return me->policy->limited & PS_LIMITED_CONTAINER
-               ? limiter__find(me->slot, PS_BINDING_POLICY(me->binding), 0)
-               : 0;
-}
-
-static __always_inline __u64 limiter__of_rule(const struct identity *me, __u64 rule) {
-    return me->policy->limited & PS_LIMITED_RULES && rule
-               ? limiter__find(me->slot, PS_BINDING_POLICY(me->binding), rule)
-               : 0;
-}
-
 /* ---- rates ---- */
 
 /* ns that the units take to come back, rounded up: never above the rate. */
@@ -278,8 +266,7 @@ PS_GLOBAL __u32 limiter__one_of_both(__u64 container, __u64 by_rule, __u32 kind)
 
 /* Charges a packet to the container and the rule, and the connection that it begins: all or nothing. No packets: an attempt. */
 PS_GLOBAL __u32 limiter__charge(__u64 container, __u64 by_rule, __u32 how, __u32 octets, __u32 packets) {
-    __u32 reason =
-        how & LIMITER_OPENS ? limiter__one_of_both(container, by_rule, PS_RATE_CONNECTIONS) : 0;
+    __u32 reason = how & LIMITER_OPENS ? limiter__one_of_both(container, by_rule, PS_RATE_CONNECTIONS) : 0;
 
     if (reason || !packets)
         return reason;

@@ -142,12 +142,25 @@ static __always_inline int verdict__opens(const struct scratch *s) {
            (s->flow.tcp_flags & (PS_TCP_SYN | PS_TCP_ACK)) == PS_TCP_SYN;
 }
 
+/* What the policy limits of the container as a whole, and of the rule: charges. */
+static __always_inline __u64 verdict__container_charge(const struct identity *me) {
+    return me->policy->limited & PS_LIMITED_CONTAINER
+               ? limiter__find(me->slot, PS_BINDING_POLICY(me->binding), 0)
+               : 0;
+}
+
+static __always_inline __u64 verdict__rule_charge(const struct identity *me, __u64 rule) {
+    return me->policy->limited & PS_LIMITED_RULES && rule
+               ? limiter__find(me->slot, PS_BINDING_POLICY(me->binding), rule)
+               : 0;
+}
+
 /* The question in a packet that does not leave; of several in a segment the last, since the scratch knows its rule alone. */
 static __always_inline void verdict__return_query(const struct scratch *s, const struct identity *me) {
     if (s->flow.direction != PS_EGRESS || !s->flow.payload_length || !gate__is_dns(&s->flow))
         return;
     limiter__return_one(s->container, PS_RATE_QUERIES);
-    limiter__return_one(limiter__of_rule(me, s->best.rule), PS_RATE_QUERIES);
+    limiter__return_one(verdict__rule_charge(me, s->best.rule), PS_RATE_QUERIES);
 }
 
 /*
@@ -162,14 +175,15 @@ PS_GLOBAL __u32 verdict__charge(__u32 index, __u32 opens) {
     if (!s || !identity__of_binding(&me, s->slot, s->binding))
         return PS_R_SCRATCH;
     opens = opens || verdict__opens(s);
-    s->container = limiter__of_container(&me);
+    s->container = verdict__container_charge(&me);
     s->by_rule = gate__is_dns(&s->flow)
                      ? 0
-                     : limiter__of_rule(&me, s->best.rule); /* a question costs its rule a query */
+                     : verdict__rule_charge(&me, s->best.rule); /* a question costs its rule a query */
     if ((s->container || s->by_rule) && !s->flow.over_lo)
-        reason = limiter__charge(s->container, s->by_rule,
-                                 s->flow.direction | (opens && !(s->past & PAST_ADMITTED) ? LIMITER_OPENS : 0),
-                                 s->flow.length, s->flow.packets);
+        reason =
+            limiter__charge(s->container, s->by_rule,
+                            s->flow.direction | (opens && !(s->past & PAST_ADMITTED) ? LIMITER_OPENS : 0),
+                            s->flow.length, s->flow.packets);
     if (reason) {
         verdict__return_query(s, &me);
         return reason;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+// SPDX-License-Identifier: Apache-2.0
 /* The limiter as the kernel gets it, built for the host; and how a test reaches its maps. */
 #include "lib/limiter.h"
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+// SPDX-License-Identifier: Apache-2.0
 /* bpf/lib/limiter.h on the host, with a clock that the test sets, for C and C++. */
 #pragma once
 

@@ -154,7 +154,8 @@ class Comparison {
         unsure += is_over_;
         if (is_over_)
             return;
-        const auto told = container.naive.settle(clock_, attempt, came), by_kernel = told_by_kernel(container.slot);
+        const auto told = container.naive.settle(clock_, attempt, came),
+                   by_kernel = told_by_kernel(container.slot);
         if (told != by_kernel)
             fail(container, attempt, "told" + list(told) + ", by the kernel" + list(by_kernel));
         for (const auto &each : told)
@@ -167,10 +168,9 @@ class Comparison {
                    by_rule = attempt.rule.empty() ? 0 : limiter__find(slot, policy_, id_of(attempt.rule));
         if (attempt.asks)
             return static_cast<int>(limiter__one_of_both(container, by_rule, abi::PS_RATE_QUERIES));
-        return static_cast<int>(limiter__charge(container, by_rule,
-                                                attempt.direction | (attempt.opens ? LIMITER_HOST_OPENS : 0U),
-                                                static_cast<__u32>(attempt.octets),
-                                                static_cast<__u32>(attempt.packets)));
+        return static_cast<int>(
+            limiter__charge(container, by_rule, attempt.direction | (attempt.opens ? LIMITER_HOST_OPENS : 0U),
+                            static_cast<__u32>(attempt.octets), static_cast<__u32>(attempt.packets)));
     }
 
     std::vector<Told> told_by_kernel(std::uint32_t slot) const {
@@ -209,8 +209,8 @@ class Comparison {
             const auto &bucket = naive.buckets[kind];
             if (debt < bucket.least_debt_ns(now) || debt > bucket.most_debt_ns(now))
                 fail(container, {rule},
-                     "bucket " + std::to_string(kind) + " is full in " + std::to_string(debt) + " ns, not in " +
-                         std::to_string(bucket.least_debt_ns(now)) + " to " +
+                     "bucket " + std::to_string(kind) + " is full in " + std::to_string(debt) +
+                         " ns, not in " + std::to_string(bucket.least_debt_ns(now)) + " to " +
                          std::to_string(bucket.most_debt_ns(now)));
         }
         if (!budget->window_ns || naive.quota.will_begin_anew())
@@ -238,12 +238,13 @@ class Comparison {
         return text.empty() ? " nothing" : text;
     }
 
-    [[noreturn]] void fail(const Container &container, const Attempt &attempt, const std::string &what) const {
+    [[noreturn]] void fail(const Container &container, const Attempt &attempt,
+                           const std::string &what) const {
         std::ostringstream out;
         out << "step " << steps_ << ", slot " << container.slot << ", rule \"" << attempt.rule << "\" "
             << (attempt.direction == abi::PS_EGRESS ? "out " : "in ") << attempt.octets << " octets "
-            << attempt.packets << " packets" << (attempt.opens ? " opens" : "") << (attempt.asks ? " asks" : "")
-            << ": " << what << '\n'
+            << attempt.packets << " packets" << (attempt.opens ? " opens" : "")
+            << (attempt.asks ? " asks" : "") << ": " << what << '\n'
             << describe(world_);
         throw std::runtime_error(out.str());
     }

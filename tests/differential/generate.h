@@ -16,7 +16,7 @@ class Generator {
     explicit Generator(std::uint64_t seed) : random_(seed) {}
 
     World world();
-    void limit(World &);      // gives its policies and rules limits, or other ones
+    void limit(World &); // gives its policies and rules limits, or other ones
     policy::Limits limits();
     policy::Flow flow(const World &);
     policy::Question question(const World &);

@@ -4,7 +4,6 @@
 
 #include "tests/differential/kernel_gate.h"
 
-
 namespace penstock::differential {
 
 class KernelBudgets {

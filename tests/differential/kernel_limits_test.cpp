@@ -72,7 +72,8 @@ class LimitComparison {
     void prepare(NaiveLimits &naive, std::uint64_t rule, const LimitCase &made, const Clock &now) {
         const auto place = image_.limits.find(rule);
         if (place != image_.limits.end())
-            budgets_.set(rule, cases_.prepare(naive.of(name_of(image_, rule)), place->second, made.attempt, now));
+            budgets_.set(rule,
+                         cases_.prepare(naive.of(name_of(image_, rule)), place->second, made.attempt, now));
     }
 
     void compare(const LimitCase &made) {
@@ -120,9 +121,8 @@ class LimitComparison {
             verdict = image_.settings.mode == abi::PS_MODE_AUDIT ? abi::PS_WOULD_DENY : abi::PS_DENY;
         const auto direction = made.attempt.direction;
         const auto before = gate_.counted(made.verdict.rule, direction, verdict, told);
-        const bool passed = direction == abi::PS_EGRESS
-                                ? gate_.egress(made.frame, made.packets)
-                                : gate_.ingress(made.frame);
+        const bool passed =
+            direction == abi::PS_EGRESS ? gate_.egress(made.frame, made.packets) : gate_.ingress(made.frame);
         Ran ran{clock_now(), passed == (verdict != abi::PS_DENY), {}};
         const auto counted = gate_.counted(made.verdict.rule, direction, verdict, told) - before;
         ran.as_expected &= counted == made.packets;
@@ -138,11 +138,13 @@ class LimitComparison {
         const auto kernel = budgets_.get(rule);
         const auto name = name_of(image_, rule);
         for (std::size_t kind = 0; kind < abi::PS_RATES; ++kind) {
-            const auto least = first.monotonic_ns + early.of(name).buckets[kind].least_debt_ns(first.monotonic_ns),
+            const auto least = first.monotonic_ns +
+                               early.of(name).buckets[kind].least_debt_ns(first.monotonic_ns),
                        most = last.monotonic_ns + late.of(name).buckets[kind].most_debt_ns(last.monotonic_ns),
                        full = std::max<std::uint64_t>(kernel.full_ns[kind], last.monotonic_ns);
             if (full < std::max(least, last.monotonic_ns) || full > most)
-                fail(made, 0, "rate " + std::to_string(kind) + " of \"" + name + "\" is full at " +
+                fail(made, 0,
+                     "rate " + std::to_string(kind) + " of \"" + name + "\" is full at " +
                          std::to_string(full) + ", not between " + std::to_string(least) + " and " +
                          std::to_string(most));
         }
@@ -156,9 +158,10 @@ class LimitComparison {
             return is_of_now ? PS_SPENT_OCTETS(word) : 0;
         };
         if (of_now(kernel.spent) != window.used || of_now(kernel.told) != window.told)
-            fail(made, 0, "quota of \"" + name + "\" has " + std::to_string(of_now(kernel.spent)) + " spent and " +
-                     std::to_string(of_now(kernel.told)) + " % told, not " + std::to_string(window.used) + " and " +
-                     std::to_string(window.told));
+            fail(made, 0,
+                 "quota of \"" + name + "\" has " + std::to_string(of_now(kernel.spent)) + " spent and " +
+                     std::to_string(of_now(kernel.told)) + " % told, not " + std::to_string(window.used) +
+                     " and " + std::to_string(window.told));
     }
 
     [[noreturn]] void fail(const LimitCase &made, int reason, const std::string &what) const {
@@ -187,8 +190,9 @@ void compare_all(std::uint64_t seed, const Surroundings &surroundings) {
         std::cout << "outcome " << reason << ": " << count << '\n';
     for (const auto &[kind, count] : tally.kinds)
         std::cout << kind << ": " << count << '\n';
-    for (const int reason : {0, int{abi::PS_R_EGRESS_RATE}, int{abi::PS_R_INGRESS_RATE}, int{abi::PS_R_PACKET_RATE},
-                             int{abi::PS_R_CONNECTION_RATE}, int{abi::PS_R_QUERY_RATE}, int{abi::PS_R_QUOTA}})
+    for (const int reason :
+         {0, int{abi::PS_R_EGRESS_RATE}, int{abi::PS_R_INGRESS_RATE}, int{abi::PS_R_PACKET_RATE},
+          int{abi::PS_R_CONNECTION_RATE}, int{abi::PS_R_QUERY_RATE}, int{abi::PS_R_QUOTA}})
         if (tally.reasons[reason] < 200)
             throw std::runtime_error("outcome " + std::to_string(reason) + " was hardly reached");
     for (const char *kind : {"question", "in", "buffer", "opens", "out"})

@@ -88,8 +88,8 @@ LimitCase LimitCases::packet_in(const World &world) {
     const auto ends = ends_to(flow.remote, flow.port == 53 ? std::uint16_t{443} : flow.port);
     LimitCase made;
     made.text = "in from " + flow.remote.text();
-    made.frame = frame({ends.to, ends.from, ends.to_port, ends.from_port}, ip_tcp,
-                       Octets(1 + generator_.below(1400)));
+    made.frame =
+        frame({ends.to, ends.from, ends.to_port, ends.from_port}, ip_tcp, Octets(1 + generator_.below(1400)));
     made.verdict.verdict = abi::PS_ALLOW;
     made.verdict.reason = abi::PS_R_INBOUND;
     made.attempt.direction = abi::PS_INGRESS;
@@ -139,12 +139,14 @@ void LimitCases::prepare_quota(abi::ps_budget &budget, NaiveQuota &naive, const 
                                const Attempt &attempt, const Clock &now) {
     const std::uint64_t length = limits.window_ns, windows = generator_.below(now.boot_ns / length + 1);
     budget.window_ns = length;
-    budget.window_start_ns = now.boot_ns - std::min<std::uint64_t>(now.boot_ns - 1, windows * length + length / 2);
+    budget.window_start_ns =
+        now.boot_ns - std::min<std::uint64_t>(now.boot_ns - 1, windows * length + length / 2);
     NaiveQuota::Window window;
     window.number = (now.boot_ns - budget.window_start_ns) / length;
     if (limits.quota_bytes < PS_SPENT_OCTETS(~0ULL) - 3000) // all that the kernel can count to
         window.granted = generator_.chance(20) ? generator_.below(3000) : 0;
-    const auto whole = limits.quota_bytes + window.granted, edge = whole + generator_.below(3); // less one below
+    const auto whole = limits.quota_bytes + window.granted,
+               edge = whole + generator_.below(3); // less one below
     window.used = edge > attempt.octets ? std::min(whole, edge - attempt.octets - 1) : whole;
     if (generator_.chance(30))
         window.used = generator_.below(whole + 1);

@@ -36,7 +36,8 @@ class LimitCases {
     LimitCase question(const World &, const policy::Image &);
     Ends ends_to(const policy::Address &, std::uint16_t port);
     std::uint64_t debt(const abi::ps_rate &);
-    void prepare_quota(abi::ps_budget &, NaiveQuota &, const abi::ps_limits &, const Attempt &, const Clock &);
+    void prepare_quota(abi::ps_budget &, NaiveQuota &, const abi::ps_limits &, const Attempt &,
+                       const Clock &);
 
     Generator &generator_;
     std::uint16_t next_port_ = 1024;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stack that the daemon has pinned, emptied and filled again from outside: how a test brings a machine to its capacity."""
+"""Maps that the daemon has pinned, from outside; and a stack, emptied and filled again: how a test brings a machine to its capacity."""
 import ctypes
 import struct
 from pathlib import Path
@@ -12,14 +12,20 @@ def bpf(command: int, attributes: bytes) -> int:
     return LIBC.syscall(BPF, command, ctypes.create_string_buffer(attributes.ljust(128, b"\0"), 128), 128)
 
 
+def open_map(path: Path) -> int:
+    """A file descriptor, which the caller closes."""
+    name = ctypes.create_string_buffer(str(path).encode())
+    fd = bpf(OBJ_GET, struct.pack("QII", ctypes.addressof(name), 0, 0))
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), str(path))
+    return fd
+
+
 class Stack:
     """Of 32-bit numbers."""
 
     def __init__(self, path: Path):
-        name = ctypes.create_string_buffer(str(path).encode())
-        self.fd = bpf(OBJ_GET, struct.pack("QII", ctypes.addressof(name), 0, 0))
-        if self.fd < 0:
-            raise OSError(ctypes.get_errno(), str(path))
+        self.fd = open_map(path)
 
     def take_all(self) -> list[bytes]:
         taken, value = [], ctypes.create_string_buffer(4)

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+// SPDX-License-Identifier: Apache-2.0
 /*
  * In the place of libbpf's header when programs are built for the host as they are, maps included: what the kernel gives
  * them is declared here and is in kernel_host.cpp. A map is known by its address; its definition says what it holds.
