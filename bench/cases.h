@@ -21,5 +21,6 @@ struct EmptyPrograms {
 };
 
 std::vector<Row> test_run_rows(World &, const EmptyPrograms &, const Effort &);
+std::vector<Row> limited_rows(World &, const EmptyPrograms &, const Effort &); // limited_cases.cpp
 
 } // namespace penstock::bench

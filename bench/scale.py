@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+import quotas
 from figures import Row
 from places import DENIED, DNS, ROOT, priority
 
@@ -21,10 +22,13 @@ class Size:
     idle_s: float
     starts: int
     additions: int
+    quotas: tuple[int, int]  # containers, limited rules of each
 
 
-FULL = Size(domains=100_000, containers=1000, rules=10_000, idle_s=10, starts=30, additions=7)
-QUICK = Size(domains=10_000, containers=100, rules=1000, idle_s=1, starts=5, additions=2)
+FULL = Size(domains=100_000, containers=1000, rules=10_000, idle_s=10, starts=30, additions=7,
+            quotas=(64, 1000))
+QUICK = Size(domains=10_000, containers=100, rules=1000, idle_s=1, starts=5, additions=2,
+             quotas=(16, 60))
 
 
 def big_policy(cgroup: str, domains: int) -> str:
@@ -82,7 +86,9 @@ class Scale:
         self.start({"big.yaml": big_policy(self.lab.path("big"), 1)})
         rows = self.applies()
         self.lab.daemon.stop()
-        return rows + self.many()
+        rows += self.many()
+        self.lab.daemon.stop()
+        return rows + quotas.rows(self, *self.size.quotas, seconds=max(2, int(self.size.idle_s)))
 
     def start(self, policies: dict[str, str]) -> None:
         self.lab.daemon.start(policies)
@@ -132,9 +138,9 @@ class Scale:
                     note="from mkdir of the cgroup to the first refused send of a process cloned into it, as runtimes do"),
                 Row(f"container start to enforced, beside {crowd}: slowest", max(starts), "ms", most=10)]
 
-    def wait_containers(self, count: int, deadline_s: float = 60) -> None:
+    def wait_containers(self, count: int, deadline_s: float = 60, policy: str = "many") -> None:
         end = time.monotonic() + deadline_s
-        while sum(1 for each in self.lab.daemon.get("/v1/containers")["containers"] if "many" in each["policies"]) < count:
+        while sum(1 for each in self.lab.daemon.get("/v1/containers")["containers"] if policy in each["policies"]) < count:
             if time.monotonic() > end:
                 raise RuntimeError(f"the daemon does not see {count} containers after {deadline_s} s")
             time.sleep(0.1)

@@ -22,11 +22,17 @@ VERDICT = [f"real packet {way} an established TCP flow, {family}" for way in ("o
     "100000 domains over 1000, totals: DNS query, 30 octets", "DNS query, 30 octets, 1000 domains; 10000 containers",
     "10000 containers over 1, totals: DNS query, 30 octets, 1000 domains",
     "DNS answer, 4 addresses, first time, one run each", "DNS answer, 4 addresses, refresh, one run each",
-    "DNS answer, 4 addresses, first time, one run each; 10000 containers"]
+    "DNS answer, 4 addresses, first time, one run each; 10000 containers",
+    *[f"real {what} {way}, limits: {limits}" for what in ("TCP packet", "UDP datagram") for way in ("out", "in") for limits in (
+        "none", "egress rate of the container", "packet rate of the container", "quota of the container", "all of the container",
+        "all of container and rule", "none, counted by learned name", "all of container and rule, counted by learned name")],
+    *[f"new flow, TCP SYN, {what}" for what in ("1 limited rule", "1 limited rule; 10000 containers", "1000 limited rules",
+                                                "1000 limited rules; 64 containers")]]
 TRAFFIC = [f"{called}: {traffic.NAMES[place]}" for kind, _, called, _ in traffic.KINDS for place in traffic.NAMES if traffic.can(place, kind)]
 SCALE = ["policy with 10000 domains: reload to in force", "policy with 10000 domains: one domain added, reload to in force",
          "policy with 10000 domains: one domain added, map elements written", "daemon, 100 containers, 1000 rules: memory (RSS)",
-         "daemon, 100 containers, 1000 rules: idle", "container start to enforced, beside 100 containers, 1000 rules: slowest"]
+         "daemon, 100 containers, 1000 rules: idle", "daemon, 976 quotas in 16 containers: idle",
+         "daemon, 976 quotas in 16 containers, all spent of each second", "container start to enforced, beside 100 containers, 1000 rules: slowest"]
 
 
 @pytest.fixture(scope="module")

@@ -53,9 +53,13 @@ void measure(const differential::Surroundings &surroundings, const std::filesyst
     const EmptyPrograms programs{bpf_program__fd(empty->progs.empty_egress),
                                  bpf_program__fd(empty->progs.empty_ingress)};
     World world(surroundings, 1);
+    std::vector<std::vector<Row>> parts;
+    for (const auto &part : {limited_rows, test_run_rows})
+        parts.push_back(part(world, programs, effort));
+    // The last: with the server goes the device that test runs name.
     auto rows = live_rows(world, programs, mount / name, outside, effort);
-    for (auto &row : test_run_rows(world, programs, effort))
-        rows.push_back(std::move(row));
+    for (auto &part : parts)
+        rows.insert(rows.end(), part.begin(), part.end());
     print_table(std::cout, rows);
     if (json.empty())
         return;

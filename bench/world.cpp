@@ -114,7 +114,11 @@ World::World(const Surroundings &surroundings, std::uint32_t level)
     }
     set_levels(own_level());
     set_learned_cap(roomy_learned_cap);
-    change_gate([](auto &gate) { gate.queries_per_slot = 256; }); // the daemon's default
+    change_gate([](auto &gate) { // the daemon's defaults
+        gate.queries_per_slot = 256;
+        gate.name_rows_per_slot = 256;
+    });
+    write_limited();
     bind_domains(1000);
 }
 

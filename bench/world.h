@@ -21,6 +21,7 @@ using policy::Address;
 constexpr std::uint8_t ip_tcp = 6, ip_udp = 17;
 constexpr int sizes[] = {1, 1000, 100000}; // domains of a policy
 constexpr int neighbours = 10000;
+constexpr int many_rules = 1000;
 constexpr std::uint32_t default_learned_cap = 1024, roomy_learned_cap = 131072; // addresses of a container
 constexpr std::uint64_t never_a_cgroup = 1ULL << 40; // neighbours' rows name cgroups from here on
 
@@ -32,7 +33,19 @@ class World {
 
     KernelGate &gate() { return gate_; }
     void bind_domains(int size); // one of `sizes`
-    void add_neighbours();       // their rows, bindings and learned addresses
+    // Policies with limits that nothing here reaches, one for each kind (world_limits.cpp); the last has all that there is.
+    struct Limited {
+        const char *what;
+        bool is_all = false;
+    };
+    static const std::vector<Limited> &limited();
+    void bind_limited(std::size_t place); // as in limited()
+    void bind_limited_rules(
+        int rules); // 1 or many_rules, each with an address and limits of its own, as the container has
+    // `containers` beside ours have spent of the container's limits and of so many rules'; gone with the World.
+    void add_budgets(std::uint32_t containers, int rules);
+    void remove_budgets(std::uint32_t containers, int rules);
+    void add_neighbours(); // their rows, bindings and learned addresses
     void remove_neighbours();
     void set_row(bool there);            // of the measured container: without, its packets are unmanaged
     void set_levels(std::uint32_t mask); // at which depths rows stand
@@ -48,12 +61,16 @@ class World {
     unsigned ifindex() const { return surroundings_.ifindex; }
 
   private:
+    void write_limited();
     void change_gate(const std::function<void(abi::ps_gate &)> &);
 
     differential::Surroundings surroundings_;
     std::uint32_t level_;
     KernelGate gate_;
 };
+
+// Of bind_limited_rules' rule number `place`.
+differential::Ends limited_rule_ends(int place);
 
 // An allowed name of 30 octets, of every policy that has more than `place` domains.
 std::string domain(int place);

@@ -66,6 +66,8 @@ static __always_inline int egress__judge(struct __sk_buff *skb) {
     int raw = egress__is_raw(skb, &me);
     __u8 reason;
 
+    if (raw && kernel__owns_socket(skb))
+        return EGRESS_PASS; /* as where the namespace was made elsewhere: docs/threat-model.md */
     if (!me.policy && !identity__of_packet(&me, skb))
         return EGRESS_PASS; /* not ours */
     f.netns = kernel__netns(skb);

@@ -18,7 +18,11 @@ struct net_device {
         struct net *net;
     } nd_net;
 } __attribute__((preserve_access_index));
+struct sock {
+    __u8 sk_kern_sock : 1;
+} __attribute__((preserve_access_index));
 struct sk_buff {
+    struct sock *sk;
     struct net_device *dev;
     unsigned char *head;
     unsigned int end; /* of 64-bit kernels: an offset from head */
@@ -41,6 +45,17 @@ PS_GLOBAL __u32 kernel__netns(struct __sk_buff *skb) {
     if (LINUX_KERNEL_VERSION >= KERNEL_GIVES_NETNS)
         return (__u32)bpf_get_netns_cookie(skb);
     return (__u32)BPF_CORE_READ(kernel, dev, nd_net.net, net_cookie);
+}
+
+/*
+ * Is its socket the kernel's own? Those by which it speaks for itself (neighbour discovery, multicast membership, resets) are
+ * raw, and of the cgroup in which the network namespace was made: a container's, when its runtime joins before it unshares.
+ */
+PS_GLOBAL int kernel__owns_socket(struct __sk_buff *skb) {
+    struct sk_buff *kernel = (struct sk_buff *)skb;
+    struct sock *sk = BPF_CORE_READ(kernel, sk);
+
+    return sk && BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock);
 }
 
 /* packet__fragments of a datagram as it leaves by its device. */

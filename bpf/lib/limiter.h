@@ -48,18 +48,6 @@ PS_GLOBAL __u64 limiter__find(__u32 slot, __u32 policy, __u64 rule) {
     return found ? (__u64)limiter__budget(slot, rule) << 32 | (*found + 1) : 0;
 }
 
-static __always_inline __u64 limiter__of_container(const struct identity *me) {
-    return me->policy->limited & PS_LIMITED_CONTAINER
-               ? limiter__find(me->slot, PS_BINDING_POLICY(me->binding), 0)
-               : 0;
-}
-
-static __always_inline __u64 limiter__of_rule(const struct identity *me, __u64 rule) {
-    return me->policy->limited & PS_LIMITED_RULES && rule
-               ? limiter__find(me->slot, PS_BINDING_POLICY(me->binding), rule)
-               : 0;
-}
-
 /* ---- rates ---- */
 
 /* ns that the units take to come back, rounded up: never above the rate. */
@@ -181,23 +169,65 @@ PS_GLOBAL __u32 limiter__both(__u64 container, __u64 by_rule, __u32 direction, _
     return reason;
 }
 
+/* The rate and the bucket of connections or of queries: the only kinds that are counted one by one. */
+static __always_inline const struct ps_rate *limiter__rate_of(const struct ps_limits *l, __u32 kind) {
+    return kind == PS_RATE_QUERIES ? &l->rates[PS_RATE_QUERIES] : &l->rates[PS_RATE_CONNECTIONS];
+}
+static __always_inline __u64 *limiter__bucket_of(struct ps_budget *b, __u32 kind) {
+    return kind == PS_RATE_QUERIES ? &b->full_ns[PS_RATE_QUERIES] : &b->full_ns[PS_RATE_CONNECTIONS];
+}
+
 /* Charges one connection or query: 0, or the reason. */
 PS_GLOBAL __u32 limiter__one(__u64 charge, __u32 kind) {
     const struct ps_limits *l = limiter__limits_of(charge);
     struct ps_budget *b = limiter__budget_of(charge);
-    int queries = kind == PS_RATE_QUERIES;
     const struct ps_rate *rate;
-    __u64 *full;
 
     if (!charge)
         return 0;
     if (!l || !b)
         return PS_R_BUDGET_STORE;
-    rate = queries ? &l->rates[PS_RATE_QUERIES] : &l->rates[PS_RATE_CONNECTIONS];
-    full = queries ? &b->full_ns[PS_RATE_QUERIES] : &b->full_ns[PS_RATE_CONNECTIONS];
-    if (!rate->cost || limiter__take(full, rate, 1, bpf_ktime_get_ns()))
+    rate = limiter__rate_of(l, kind);
+    if (!rate->cost || limiter__take(limiter__bucket_of(b, kind), rate, 1, bpf_ktime_get_ns()))
         return 0;
-    return queries ? PS_R_QUERY_RATE : PS_R_CONNECTION_RATE;
+    return kind == PS_RATE_QUERIES ? PS_R_QUERY_RATE : PS_R_CONNECTION_RATE;
+}
+
+PS_GLOBAL int limiter__return_one(__u64 charge, __u32 kind) {
+    const struct ps_limits *l = limiter__limits_of(charge);
+    struct ps_budget *b = limiter__budget_of(charge);
+
+    if (l && b)
+        limiter__give_back(limiter__bucket_of(b, kind), limiter__rate_of(l, kind), 1);
+    return 0;
+}
+
+/* Charges the container and the rule a connection or query, or neither. */
+PS_GLOBAL __u32 limiter__one_of_both(__u64 container, __u64 by_rule, __u32 kind) {
+    __u32 reason = limiter__one(by_rule, kind);
+
+    if (reason)
+        return reason;
+    reason = limiter__one(container, kind);
+    if (reason)
+        limiter__return_one(by_rule, kind);
+    return reason;
+}
+
+#define LIMITER_OPENS 2 /* beside the direction: it begins a connection */
+
+/* Charges a packet to the container and the rule, and the connection that it begins: all or nothing. No packets: an attempt. */
+PS_GLOBAL __u32 limiter__charge(__u64 container, __u64 by_rule, __u32 how, __u32 octets, __u32 packets) {
+    __u32 reason = how & LIMITER_OPENS ? limiter__one_of_both(container, by_rule, PS_RATE_CONNECTIONS) : 0;
+
+    if (reason || !packets)
+        return reason;
+    reason = limiter__both(container, by_rule, how & 1, octets, packets);
+    if (reason && how & LIMITER_OPENS) {
+        limiter__return_one(container, PS_RATE_CONNECTIONS);
+        limiter__return_one(by_rule, PS_RATE_CONNECTIONS);
+    }
+    return reason;
 }
 
 /* Is nothing left of the quota for what leaves? For an early error: it charges nothing. */

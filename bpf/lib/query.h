@@ -82,13 +82,16 @@ static __always_inline int query__record(struct scratch *s, __u32 index, const s
 /* The container's queries and those for the rule's names, per message: a TCP segment may hold several. */
 static __always_inline int query__charge(const struct scratch *s, const struct ps_policy *p) {
     __u16 policy = PS_BINDING_POLICY(s->binding);
-    __u32 refused = 0;
+    __u64 container = p->limited & PS_LIMITED_CONTAINER ? limiter__find(s->slot, policy, 0) : 0,
+          by_rule = p->limited & PS_LIMITED_RULES && s->best.rule
+                        ? limiter__find(s->slot, policy, s->best.rule)
+                        : 0;
 
-    if (p->limited & PS_LIMITED_CONTAINER)
-        refused = limiter__one(limiter__find(s->slot, policy, 0), PS_RATE_QUERIES);
-    if (!refused && p->limited & PS_LIMITED_RULES && s->best.rule)
-        refused = limiter__one(limiter__find(s->slot, policy, s->best.rule), PS_RATE_QUERIES);
-    return (int)refused;
+    return container || by_rule ? (int)limiter__one_of_both(container, by_rule, PS_RATE_QUERIES) : 0;
+}
+
+static __always_inline int query__is_allowed(int reason) {
+    return reason == PS_R_DNS_QUERY || reason == PS_R_REVERSE_QUERY;
 }
 
 /* One query message at `offset` of the packet. */
@@ -111,12 +114,11 @@ PS_GLOBAL int query__judge(struct __sk_buff *skb, __u32 index, __u32 offset, __u
     if (reason)
         return reason;
     reason = query__judge_name(s, index);
-    if (reason != PS_R_DNS_QUERY && reason != PS_R_REVERSE_QUERY && p->mode == PS_MODE_ENFORCE)
+    if (!query__is_allowed(reason) && p->mode == PS_MODE_ENFORCE)
         return reason;
-    failed = query__charge(s, p);
-    if (failed)
-        return failed;
-    failed = query__record(s, index, p, g->queries_per_slot, reason == PS_R_DNS_QUERY);
+    failed = query__is_allowed(reason) ? query__charge(s, p) : 0;
+    if (!failed)
+        failed = query__record(s, index, p, g->queries_per_slot, reason == PS_R_DNS_QUERY);
     return failed ? failed : reason;
 }
 

@@ -142,6 +142,27 @@ static __always_inline int verdict__opens(const struct scratch *s) {
            (s->flow.tcp_flags & (PS_TCP_SYN | PS_TCP_ACK)) == PS_TCP_SYN;
 }
 
+/* What the policy limits of the container as a whole, and of the rule: charges. */
+static __always_inline __u64 verdict__container_charge(const struct identity *me) {
+    return me->policy->limited & PS_LIMITED_CONTAINER
+               ? limiter__find(me->slot, PS_BINDING_POLICY(me->binding), 0)
+               : 0;
+}
+
+static __always_inline __u64 verdict__rule_charge(const struct identity *me, __u64 rule) {
+    return me->policy->limited & PS_LIMITED_RULES && rule
+               ? limiter__find(me->slot, PS_BINDING_POLICY(me->binding), rule)
+               : 0;
+}
+
+/* The question in a packet that does not leave; of several in a segment the last, since the scratch knows its rule alone. */
+static __always_inline void verdict__return_query(const struct scratch *s, const struct identity *me) {
+    if (s->flow.direction != PS_EGRESS || !s->flow.payload_length || !gate__is_dns(&s->flow))
+        return;
+    limiter__return_one(s->container, PS_RATE_QUERIES);
+    limiter__return_one(verdict__rule_charge(me, s->best.rule), PS_RATE_QUERIES);
+}
+
 /*
  * What was allowed is charged, and only then noted as open. `opens`: an attempt to connect, or a UDP conversation. Loopback is not charged, nor what stays on this host. 0, or
  * the reason of the limit that does not hold it. Leaves the charges in the scratch, for the socket's memory.
@@ -154,22 +175,19 @@ PS_GLOBAL __u32 verdict__charge(__u32 index, __u32 opens) {
     if (!s || !identity__of_binding(&me, s->slot, s->binding))
         return PS_R_SCRATCH;
     opens = opens || verdict__opens(s);
-    s->container = limiter__of_container(&me);
+    s->container = verdict__container_charge(&me);
     s->by_rule = gate__is_dns(&s->flow)
                      ? 0
-                     : limiter__of_rule(&me, s->best.rule); /* a question costs its rule a query */
-    if ((s->container || s->by_rule) && !s->flow.over_lo) {
-        if (opens && !(s->past & PAST_ADMITTED)) {
-            reason = limiter__one(s->container, PS_RATE_CONNECTIONS);
-            if (!reason)
-                reason = limiter__one(s->by_rule, PS_RATE_CONNECTIONS);
-        }
-        if (!reason && s->flow.packets)
-            reason =
-                limiter__both(s->container, s->by_rule, s->flow.direction, s->flow.length, s->flow.packets);
-    }
-    if (reason)
+                     : verdict__rule_charge(&me, s->best.rule); /* a question costs its rule a query */
+    if ((s->container || s->by_rule) && !s->flow.over_lo)
+        reason =
+            limiter__charge(s->container, s->by_rule,
+                            s->flow.direction | (opens && !(s->past & PAST_ADMITTED) ? LIMITER_OPENS : 0),
+                            s->flow.length, s->flow.packets);
+    if (reason) {
+        verdict__return_query(s, &me);
         return reason;
+    }
     if (opens && s->flow.packets)
         account__add(s->slot, s->best.rule, s->best.name_hash,
                      ACCOUNT_ROW(PS_EGRESS, PS_NONE, PS_R_CONNECTION), 1, 0);

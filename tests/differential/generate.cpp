@@ -217,8 +217,9 @@ World Generator::world() {
 }
 
 std::uint64_t run_seed() {
-    if (const char *text = std::getenv("PENSTOCK_SEED"))
-        return std::strtoull(text, nullptr, 0);
+    const char *text = std::getenv("PENSTOCK_SEED");
+    if (const auto seed = text ? std::strtoull(text, nullptr, 0) : 0)
+        return seed;
     std::random_device device;
     return std::uint64_t{device()} << 32 | device();
 }

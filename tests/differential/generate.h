@@ -3,6 +3,7 @@
 // are the rule, not the exception. The same seed gives the same sequence on every host.
 #pragma once
 
+#include "policy/bucket.h"
 #include "tests/differential/naive.h"
 
 #include <random>
@@ -15,6 +16,8 @@ class Generator {
     explicit Generator(std::uint64_t seed) : random_(seed) {}
 
     World world();
+    void limit(World &); // gives its policies and rules limits, or other ones
+    policy::Limits limits();
     policy::Flow flow(const World &);
     policy::Question question(const World &);
     std::size_t below(std::size_t limit) { return random_() % limit; }
@@ -31,13 +34,15 @@ class Generator {
     void make_dns(const World &, policy::Flow &);
     std::uint16_t port();
     policy::Rule rule(std::string name, bool allow);
+    policy::Rate rate(policy::Quantity);
+    policy::Quota quota();
     policy::Policy a_policy(std::string name);
     std::vector<policy::LearnedName> learned(const World &);
 
     std::mt19937_64 random_;
 };
 
-// The seed of this run: PENSTOCK_SEED, else a fresh one. Print it.
+// The seed of this run: PENSTOCK_SEED, else (and for 0) a fresh one. Print it.
 std::uint64_t run_seed();
 
 // For the report of a difference.

@@ -183,9 +183,13 @@ void KernelGate::bind(PolicyId id) {
     put(parts_->skeleton->maps.slots, slot, parts_->slot);
 }
 
-bool KernelGate::run(int program, const Octets &frame) {
+bool KernelGate::run(int program, const Octets &frame, std::uint32_t packets) {
     __sk_buff context{};
     context.ifindex = is_over_lo(frame) ? 1 : parts_->ifindex;
+    if (packets > 1) {
+        context.gso_segs = packets;
+        context.gso_size = 1000;
+    }
     LIBBPF_OPTS(bpf_test_run_opts, options);
     options.data_in = frame.data();
     options.data_size_in = static_cast<std::uint32_t>(frame.size());
@@ -197,12 +201,12 @@ bool KernelGate::run(int program, const Octets &frame) {
     return options.retval & 1;
 }
 
-bool KernelGate::egress(const Octets &frame) {
-    return run(bpf_program__fd(parts_->skeleton->progs.ps_egress), frame);
+bool KernelGate::egress(const Octets &frame, std::uint32_t packets) {
+    return run(bpf_program__fd(parts_->skeleton->progs.ps_egress), frame, packets);
 }
 
 bool KernelGate::ingress(const Octets &frame) {
-    return run(bpf_program__fd(parts_->skeleton->progs.ps_ingress), frame);
+    return run(bpf_program__fd(parts_->skeleton->progs.ps_ingress), frame, 1);
 }
 
 std::uint64_t KernelGate::counted(std::uint64_t rule, abi::ps_direction direction, abi::ps_verdict verdict,

@@ -28,7 +28,8 @@ class KernelGate {
     void erase(PolicyId, const policy::Image &);
     void bind(PolicyId); // with the generation that write() gave
 
-    bool egress(const Octets &frame); // did it pass?
+    // Did it pass? `packets`: as a buffer that becomes so many.
+    bool egress(const Octets &frame, std::uint32_t packets = 1);
     bool ingress(const Octets &frame);
 
     // How often this was counted since the gate was made, whatever learned name allowed it.
@@ -49,7 +50,7 @@ class KernelGate {
 
   private:
     struct Parts;
-    bool run(int program, const Octets &frame);
+    bool run(int program, const Octets &frame, std::uint32_t packets);
     std::unique_ptr<Parts> parts_;
 };
 

@@ -43,11 +43,11 @@ class Lab:
         self.daemon = Daemon(self.directory, self.cgroups.make("daemon"), self.gate)
         self.cleanups.append(self.daemon.close)
 
-    def container(self, name: str, *parents: str, resolvers: tuple = (internet.DNSMASQ,)) -> Container:
-        """A new container `gate/<parents>/<name>`."""
+    def container(self, name: str, *parents: str, resolvers: tuple = (internet.DNSMASQ,), makes_netns: bool = False) -> Container:
+        """A new container `gate/<parents>/<name>`; `makes_netns`: its network namespace is made inside it."""
         number = len(self.containers)
         cgroup = self.cgroups.make("gate", *parents, name)
-        netns = Netns(f"ps{self.id}-{number}")
+        netns = Netns(f"ps{self.id}-{number}", cgroup if makes_netns else None)
         self.cleanups.append(netns.remove)
         made = Container(name, number, cgroup, self.cgroups.relative(cgroup), netns, self.internet.netns,
                          self.internet.cgroup, self.directory / f"container-{number}")

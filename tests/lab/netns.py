@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network namespaces and the cables between them, by ip(8). Knows nothing of cgroups or Penstock."""
 import subprocess
+import sys
+from pathlib import Path
+
+ENTER = Path(__file__).parent / "enter.py"
 
 
 def ip(*words: str) -> str:
@@ -11,9 +15,13 @@ def ip(*words: str) -> str:
 
 
 class Netns:
-    def __init__(self, name: str):
+    def __init__(self, name: str, cgroup: Path | None = None):
+        """Made by a process of this cgroup, if one is named: as by a runtime that joins first and then unshares, as Docker's does."""
         self.name = name
-        ip("netns", "add", name)
+        if cgroup is None:
+            ip("netns", "add", name)
+        else:
+            subprocess.run([sys.executable, "-I", "-S", str(ENTER), str(cgroup), "-", "-", "ip", "netns", "add", name], check=True)
         try:
             self.sysctl("net.ipv6.conf.all.accept_dad", "0")
             self.sysctl("net.ipv6.conf.default.accept_dad", "0")

@@ -14,7 +14,8 @@ def bpf(command: int, attributes: bytes) -> int:
     return LIBC.syscall(BPF, command, ctypes.create_string_buffer(attributes.ljust(128, b"\0"), 128), 128)
 
 
-def opened(path: Path) -> int:
+def open_map(path: Path) -> int:
+    """A file descriptor, which the caller closes."""
     name = ctypes.create_string_buffer(str(path).encode())
     fd = bpf(OBJ_GET, struct.pack("QII", ctypes.addressof(name), 0, 0))
     if fd < 0:
@@ -26,7 +27,7 @@ class Stack:
     """Of 32-bit numbers."""
 
     def __init__(self, path: Path):
-        self.fd = opened(path)
+        self.fd = open_map(path)
 
     def take_all(self) -> list[bytes]:
         taken, value = [], ctypes.create_string_buffer(4)
@@ -46,7 +47,7 @@ class Gate:
     EVENT_COST_NS = 96
 
     def __init__(self, path: Path):
-        self.fd = opened(path)
+        self.fd = open_map(path)
 
     def tell_all_events(self) -> None:
         """Until the daemon starts again: no container's events are fewer than its denials, as long as the ring holds them."""
