@@ -56,9 +56,7 @@ class QuotaStore {
     // windows turn first. How many were forgotten for want of room.
     std::size_t trim(std::uint64_t boot_ns, std::size_t room = most);
 
-    // A copy for another thread to write.
-    using Entries = std::vector<std::pair<QuotaKey, KeptQuota>>;
-    Entries entries() const { return {quotas_.begin(), quotas_.end()}; }
+    using Entries = std::vector<std::pair<QuotaKey, KeptQuota>>; // a copy for another thread to write
 
     // Of windows that are not over. What would not fit into `room` octets is left out and counted.
     struct Text {

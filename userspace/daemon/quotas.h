@@ -56,6 +56,7 @@ class Quotas {
     static Seen seen_of(const abi::ps_budget &);
     std::vector<sync::Budget> changed() const;
     bool note(const sync::Budget &);
+    boost::asio::awaitable<QuotaStore::Entries> entries_by_turns();
     void note_now(const Container &);
     bool set(const QuotaKey &, const KeptQuota &);
     void go_on(const QuotaKey &, KeptQuota &, const sync::Row &, const policy::Image &);

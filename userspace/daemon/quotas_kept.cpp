@@ -13,6 +13,8 @@ namespace penstock::daemon {
 namespace asio = boost::asio;
 namespace {
 
+constexpr std::size_t copied_at_once = 2048;
+
 // What the budget has of the quota's present window; none: nothing that has to be kept.
 std::optional<KeptQuota> kept_of(const abi::ps_budget &budget, std::uint64_t now) {
     const auto window = kernel::BudgetTable::window(budget, now);
@@ -184,6 +186,23 @@ void Quotas::go_on(const QuotaKey &key, KeptQuota &kept, const sync::Row &row, c
             {{"cgroup", key.container}, {"rule", key.rule}});
 }
 
+// Some at a time, as with very many the loop would stand still. They are of several moments, which is all the same: each is
+// whole.
+asio::awaitable<QuotaStore::Entries> Quotas::entries_by_turns() {
+    QuotaStore::Entries entries;
+    entries.reserve(store_.all().size());
+    for (auto next = store_.all().begin(); next != store_.all().end();) {
+        for (std::size_t count = 0; count < copied_at_once && next != store_.all().end(); ++count, ++next)
+            entries.push_back(*next);
+        if (next == store_.all().end())
+            break;
+        const auto key = next->first;
+        co_await breathe();
+        next = store_.all().lower_bound(key);
+    }
+    co_return entries;
+}
+
 asio::awaitable<void> Quotas::save() {
     const auto turn = co_await turn_.take();
     const auto epoch = freeing_ ? epoch_ - 1 : epoch_;
@@ -199,8 +218,8 @@ asio::awaitable<void> Quotas::save() {
     if (const auto forgotten = store_.trim(now.boot_ns))
         log_.warning("what containers that are gone had spent of quotas was forgotten for want of room",
                      {{"quotas", std::to_string(forgotten)}});
-    const auto entries = store_.entries();
-    changed_ = false;
+    changed_ = false; // what changes while it is copied is written again
+    const auto entries = co_await entries_by_turns();
     std::size_t left_out = 0;
     auto work = [&] {
         const auto text = QuotaStore::text(entries, now);

@@ -27,7 +27,7 @@ QuotaStore stored() {
 }
 
 std::string text_of(const QuotaStore &store, const Moment &now) {
-    return QuotaStore::text(store.entries(), now).octets;
+    return QuotaStore::text({store.all().begin(), store.all().end()}, now).octets;
 }
 
 std::string text_with(const std::string &lines) {
@@ -171,11 +171,11 @@ TEST_CASE("what does not fit into the file is counted, and what does is whole") 
     QuotaStore store;
     for (int i = 0; i < 100; ++i)
         store.all()[{"/c" + std::to_string(i), "", ""}] = {500, 10, 80, 24 * hour, 101 * hour, 7, 3};
-    const auto text = QuotaStore::text(store.entries(), then, 1000);
+    const auto text = QuotaStore::text({store.all().begin(), store.all().end()}, then, 1000);
     CHECK(text.octets.size() <= 1000);
     const auto read = QuotaStore::parse(text.octets, then);
     REQUIRE(read);
     CHECK(read->all().size() > 5);
     CHECK(text.left_out == 100 - read->all().size());
-    CHECK(QuotaStore::text(store.entries(), then).left_out == 0);
+    CHECK(QuotaStore::text({store.all().begin(), store.all().end()}, then).left_out == 0);
 }
