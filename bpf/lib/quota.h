@@ -58,6 +58,14 @@ PS_INLINE __u64 quota__beginning_now(__u64 length_ns) {
     return PS_WINDOW(length_ns / QUOTA_NS_PER_S, bpf_ktime_get_boot_ns() / QUOTA_NS_PER_MS);
 }
 
+/* Nothing is left of what was said of these windows when they last were the chosen ones. Nobody reads it now. */
+PS_INLINE void quota__forget(__u64 *word, __u64 choice) {
+    __u64 seen = quota__load(word);
+
+    if (PS_SPENT_CHOICE(seen) == choice)
+        __sync_val_compare_and_swap(word, seen, 0);
+}
+
 /*
  * Windows of another length begin now, with what is spent in the present one. One CPU does it; the others go on in the old
  * ones until it has, and nobody waits.
@@ -72,6 +80,8 @@ PS_INLINE void quota__change_length(struct ps_budget *b, __u64 length_ns) {
         if (quota__is_long(quota__chosen(b, word), length_ns))
             break;
         other = PS_SPENT_CHOICE(word) ^ 1;
+        quota__forget(&b->granted, other);
+        quota__forget(&b->told, other);
         __sync_lock_test_and_set(&b->window[other], quota__beginning_now(length_ns));
         if (__sync_val_compare_and_swap(
                 &b->spent, word, PS_SPENT(PS_SPENT_TAG(other, 0), quota__used(word, quota__tag(b, word)))) ==

@@ -91,13 +91,19 @@ long bpf_map_push_elem(void *map, const void *value, std::uint64_t) {
     return 0;
 }
 
-long bpf_map_pop_elem(void *map, void *value) {
-    auto &stack = maps().stacks[map];
+long bpf_map_peek_elem(void *map, void *value) {
+    const auto &stack = maps().stacks[map];
     if (stack.empty())
         return -ENOENT;
     *static_cast<std::uint32_t *>(value) = stack.back();
-    stack.pop_back();
     return 0;
+}
+
+long bpf_map_pop_elem(void *map, void *value) {
+    const long failure = bpf_map_peek_elem(map, value);
+    if (!failure)
+        maps().stacks[map].pop_back();
+    return failure;
 }
 
 void *bpf_ringbuf_reserve(void *, std::uint64_t size, std::uint64_t) {

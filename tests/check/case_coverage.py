@@ -28,6 +28,8 @@ PROGRAMS = {
     "raw_tp/cgroup_mkdir": ("birth", PLAIN), "raw_tp/cgroup_rmdir": ("death", NO_FAMILY), "raw_tp/cgroup_release": ("death", NO_FAMILY),
 }
 
+NO_HOOKS = ("retire.bpf.c",)  # programs that the daemon runs, and no packet meets
+
 # rule kind: the reasons (bpf/reason.h) by which it decides
 RULES = {
     "default-deny": "NO_RULE", "allow-cidr": "CIDR", "deny-cidr": "DENY_RULE", "allow-domain": "LEARNED", "deny-domain": "DENY_RULE",
@@ -88,6 +90,8 @@ def programs_of(root: Path) -> dict[str, str]:
     """Section to file of every BPF program."""
     found = {}
     for path in sorted((root / "bpf").glob("*.bpf.c")):
+        if path.name in NO_HOOKS:
+            continue
         for section in re.findall(r'^SEC\("([^"]+)"\)\s*\n\s*int ', path.read_text(), re.M):
             found[section] = path.name
     return found

@@ -138,7 +138,8 @@ std::uint64_t LimitCases::debt(const abi::ps_rate &rate) {
 void LimitCases::prepare_quota(abi::ps_budget &budget, NaiveQuota &naive, const abi::ps_limits &limits,
                                const Attempt &attempt, const Clock &now) {
     const std::uint64_t length = limits.window_ns, windows = generator_.below(now.boot_ns / length + 1);
-    const std::uint64_t before = now.boot_ns - std::min<std::uint64_t>(now.boot_ns - 1, windows * length + length / 2),
+    const std::uint64_t before = now.boot_ns -
+                                 std::min<std::uint64_t>(now.boot_ns - 1, windows * length + length / 2),
                         start = before - before % 1'000'000, choice = generator_.below(2);
     budget.window[choice] = PS_WINDOW(length / ns_per_s, start / 1'000'000);
     NaiveQuota::Window window;

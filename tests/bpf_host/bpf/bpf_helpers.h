@@ -32,6 +32,7 @@ long host__update(void *map, __u32 type, __u32 entries, const void *key, size_t 
 /* Stacks of numbers: the only ones there are. */
 long bpf_map_push_elem(void *map, const void *value, __u64 flags);
 long bpf_map_pop_elem(void *map, void *value);
+long bpf_map_peek_elem(void *map, void *value);
 
 void *bpf_ringbuf_reserve(void *ring, __u64 size, __u64 flags);
 void bpf_ringbuf_submit(void *record, __u64 flags);
