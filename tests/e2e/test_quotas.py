@@ -153,7 +153,8 @@ def test_a_window_that_began_before_the_boot_turns_when_it_would_have(lab, world
 
 
 def test_the_file_rests_while_nothing_is_spent(lab, world):
-    until(lambda: stored_octets(lab, world["aged"]) == 10 * PACKET, 5, "what was spent last is stored")
+    assert spend(world["audited"], 1) == {"sent": 1}
+    until(lambda: stored_octets(lab, world["audited"]) == PACKET, 5, "this, and so all that was spent before, is stored")
     before = (lab.daemon.state / "quotas").stat()
     begun = lab.daemon.get("/v1/status")["uptime_s"]
     until(lambda: lab.daemon.get("/v1/status")["uptime_s"] >= begun + 3, 10, "two rounds of the daemon's second", 0.2)
