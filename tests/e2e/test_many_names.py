@@ -17,7 +17,7 @@ spec:
   allow: [{{name: all, domains: ["*.odd.test"], ports: [tcp/80]}}]
 """
 PLAIN, MANY, SUFFIX, OTHER = "198.51.100.35", 120, "odd.test", "(other)"
-ROWS = 256
+ROUND_AT = 192  # rows, three quarters of what a container has for names
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +66,9 @@ def test_names_make_room_and_no_packet_is_lost(lab, many):
     cable = cable_of(lab, many, range(MANY), range(1000, 1003))
     visit(many, range(MANY))
     first = rows(lab, many)
-    assert OTHER in names(first) and f"run-0.{SUFFIX}" in names(first) and f"run-{MANY - 1}.{SUFFIX}" not in names(first)
+    assert OTHER in names(first) and len(names(first)) < MANY, "not all have a row"
 
-    assert named_rows(lab, many) == ROWS
-    until(lambda: named_rows(lab, many) <= ROWS // 2, 40, "idle names made room", 0.5)
+    until(lambda: named_rows(lab, many) < ROUND_AT, 40, "idle names made room", 0.5)
     until(lambda: sums(rows(lab, many), "egress") == cable.call(5, op="read")["egress"], 15, "all is counted", 0.5)
     visit(many, range(1000, 1003))
     wire = until(lambda: (seen := cable.call(5, op="read")) and sums(rows(lab, many), "egress") == seen["egress"] and seen, 15, "all is counted", 0.5)
@@ -80,19 +79,28 @@ def test_names_make_room_and_no_packet_is_lost(lab, many):
 
 
 def test_an_open_connection_goes_on_being_counted(lab, many):
-    """Its socket remembers the place of a row that goes: what it sends afterwards is in a new one."""
-    cable = cable_of(lab, many, range(2000, 2000 + MANY))
-    before = rows(lab, many)
-    seen = many.probe("query", server=ODD, name=f"open.{SUFFIX}")
-    assert seen["addresses"], seen
-    opened = many.probe("stream_open", key="open", address=PLAIN, port=80)
-    assert opened["error"] is None, opened
-    visit(many, range(2000, 2000 + MANY))
-    assert named_rows(lab, many) == ROWS
-    until(lambda: named_rows(lab, many) <= ROWS // 2 + 8, 40, "idle names made room", 0.5)
-    octets = many.probe("stream_status", key="open")["octets"]
-    until(lambda: many.probe("stream_status", key="open")["octets"] > octets, 10, "it flows")
-    many.probe("stream_close", key="open")
-    until(lambda: [a - b for a, b in zip(sums(rows(lab, many), "egress"), sums(before, "egress"), strict=True)] == cable.call(5, op="read")["egress"],
+    """Its socket remembers the places of rows that go while it rests: what it sends afterwards is counted all the same."""
+    later = [range(first, first + MANY) for first in (2000, 3000, 4000, 5000)]
+    cable = cable_of(lab, many, *later)
+    before = sums(rows(lab, many), "egress")
+    assert many.probe("query", server=ODD, name=f"open.{SUFFIX}")["addresses"] == [PLAIN]
+    many.probe("hold", key="open", family=2, type=1)
+    assert many.probe("held_connect", key="open", address=PLAIN, port=80)["error"] is None
+    many.probe("held_send", key="open", payload=b"GET / HTTP/1.1\r\n".hex())  # from here on it is known, and its rows are remembered
+    assert f"open.{SUFFIX}" in names(rows(lab, many))
+    for numbers in later:
+        visit(many, numbers)
+        until(lambda: named_rows(lab, many) < ROUND_AT, 40, "idle names made room", 0.5)
+        if f"open.{SUFFIX}" not in names(rows(lab, many)):
+            break  # of all names it has been idle longest: its turn comes by the second time
+    else:
+        raise AssertionError("the idle name keeps its rows")
+    folded = sums(rows(lab, many), "egress")
+    many.probe("held_send", key="open", payload=b"Connection: close\r\n\r\n".hex())
+    while many.probe("held_receive", key="open")["hex"]:
+        pass
+    many.probe("held_close", key="open")
+    until(lambda: [a - b for a, b in zip(sums(rows(lab, many), "egress"), before, strict=True)] == cable.call(5, op="read")["egress"],
           20, "the container's sums are the cable's", 0.5)
+    assert sums(rows(lab, many), "egress")[0] > folded[0] and f"open.{SUFFIX}" in names(rows(lab, many))
     cable.close()
