@@ -29,6 +29,11 @@ PS_INLINE __u64 quota__load(const __u64 *word) {
     return *(volatile const __u64 *)word;
 }
 
+/*
+ * A window's tag has 15 bits of its number: a budget that rests for a multiple of 32,768 windows (9 h of 1 s, 89 years of a day) finds
+ * in that one window what it had in the old.
+ */
+
 /* The windows that the word is counted by; 0: none has begun. */
 PS_INLINE __u64 quota__chosen(const struct ps_budget *b, __u64 word) {
     return quota__load(&b->window[PS_SPENT_CHOICE(word)]);

@@ -21,9 +21,9 @@ using namespace penstock::differential;
 
 constexpr std::size_t wanted_steps = 400'000, steps_of_a_world = 400;
 constexpr std::uint32_t first_slot = abi::PS_SLOT_FIRST;
-constexpr std::uint64_t most_jump_ns = 1ULL << 45;
-// `spent` tells windows apart by 16 bits of their number.
-constexpr std::uint64_t most_windows = 30'000;
+constexpr std::uint64_t most_jump_ns = 1ULL << 43;
+// `spent` tells windows apart by 15 bits of their number, and one step passes 13,200 windows of a second at the most.
+constexpr std::uint64_t most_windows = 19'000;
 
 class Comparison {
   public:
@@ -228,7 +228,8 @@ class Comparison {
         const auto used = is_of_now ? PS_SPENT_OCTETS(budget->spent) : 0;
         if (used != window.used)
             fail(container, {rule},
-                 "spent " + std::to_string(used) + " octets, not " + std::to_string(window.used));
+                 "spent " + std::to_string(used) + " octets, not " + std::to_string(window.used) +
+                     " in window " + std::to_string(window.number));
     }
 
     static std::string list(const std::vector<int> &reasons) {
