@@ -109,6 +109,7 @@ struct ps_gate {
     __u64 event_burst_ns; /* after this long without any it may tell burst / cost at once */
 };
 PS_ASSERT_SIZE(ps_gate, 120);
+PS_ASSERT_OFFSET(ps_gate, event_cost_ns, 104); /* tests/lab/pinned.py knows it */
 
 /* ---- identity ---- */
 

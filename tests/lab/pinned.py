@@ -44,7 +44,7 @@ class Stack:
 class Gate:
     """The settings that the programs read, one element that is mapped (bpf/abi.h, struct ps_gate)."""
 
-    EVENT_COST_NS = 96
+    EVENT_COST_NS = 104
 
     def __init__(self, path: Path):
         self.fd = open_map(path)
