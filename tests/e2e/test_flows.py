@@ -137,6 +137,20 @@ def test_more_flows_than_there_is_room_for(lab, world):
     assert {row["end"] for row in rows} == {"gone"} and {row["egress_bytes"] for row in rows} == {128}
 
 
+def test_a_log_that_fills_is_told_of_before_it_is_full(lab, world):
+    """All containers share its rows: seven of them with as many flows as each may have take 87 %."""
+    crowd = [lab.container(f"crowd-{n}") for n in range(7)]
+    lab.daemon.write({path.name: path.read_text() for path in lab.daemon.policies.iterdir()}
+                     | {"crowd.yaml": HEAD.format(name="crowd", path=lab.path("crowd-*"), flows="on", resolver=DNSMASQ) + RULES})
+    assert lab.daemon.request("POST", "/v1/reload", b"")[0] == 200
+    for container in crowd:
+        sent = container.probe("scattered", deadline_s=60, address=SILENT, first=20000, count=FLOWS_OF_ONE, octets=128)
+        assert sent["outcomes"] == {"sent": FLOWS_OF_ONE}, sent
+    event = until(lambda: next(iter(pressure(lab)), None), 30, "an event of the map", 0.5)
+    assert event["name"] == "flow_ids" and 80 <= event["length"] < 95, event
+    assert "map flow_ids is 8" in lab.daemon.cli("events").stdout
+
+
 def test_what_people_see(lab, world):
     named = world["named"]
     assert named.probe("resolve", name="api.good.test")["addresses"]
@@ -146,6 +160,12 @@ def test_what_people_see(lab, world):
     assert "  closed  " in shown.stdout and "> 198.51.100.10:80" in shown.stdout, shown
     as_json = lab.daemon.cli("flows", "-o", "json")
     assert as_json.returncode == 0 and all(json.loads(line)["kind"] in ("flow", "lost") for line in as_json.stdout.splitlines())
+
+
+def pressure(lab) -> list[dict]:
+    status, body = lab.daemon.request("GET", "/v1/events")
+    assert status == 200
+    return [event for event in map(json.loads, filter(None, body.splitlines())) if event["kind"] == "pressure"]
 
 
 def all_of(lab, path: str) -> list[dict]:

@@ -23,6 +23,9 @@ std::string endpoint(const std::string &address, std::uint64_t port) {
 std::string subject(const json::value &event) {
     if (text_at(event, "kind") == "lost")
         return std::to_string(number_at(event, "length")) + " events are missing here";
+    if (text_at(event, "kind") == "pressure")
+        return "map " + text_at(event, "name") + " is " + std::to_string(number_at(event, "length")) +
+               " % full";
     if (text_at(event, "kind") == "quota")
         return std::to_string(number_at(event, "length")) + " % of the quota are spent";
     std::string out;

@@ -11,6 +11,7 @@
 #include "userspace/daemon/files.h"
 #include "userspace/daemon/flow_keeper.h"
 #include "userspace/daemon/lock.h"
+#include "userspace/daemon/map_pressure.h"
 #include "userspace/daemon/notify.h"
 #include "userspace/daemon/pins_watch.h"
 #include "userspace/daemon/pools.h"
@@ -93,6 +94,8 @@ class Daemon {
         asio::co_spawn(io_, every_second(), asio::detached);
         asio::co_spawn(io_, quotas_->save_each_second(), asio::detached);
         asio::co_spawn(io_, clear_dead_rows(pool_, gate_, log_), asio::detached);
+        auto added = [this] { server_->events_added(); };
+        asio::co_spawn(io_, watch_map_pressure(*meter_, events_, added), asio::detached);
         asio::co_spawn(io_, enforcer_->sweep_budgets(), asio::detached);
         if (const auto interval = watchdog_interval())
             asio::co_spawn(io_, feed_watchdog(*interval), asio::detached);
@@ -211,13 +214,6 @@ class Daemon {
                 co_await meter_->make_room_for_names();
             if (enforcer_->tree().unwatched() > 0 && count % rescan_ticks == 0)
                 enforcer_->rescan();
-        }
-    }
-
-    asio::awaitable<void> feed_watchdog(std::chrono::microseconds interval) {
-        for (;;) {
-            notify_manager("WATCHDOG=1");
-            co_await sleep_for(interval);
         }
     }
 

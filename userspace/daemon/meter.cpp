@@ -16,8 +16,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t largest_totals = 64 * 1024 * 1024;
-constexpr auto fill_age = std::chrono::seconds(10); // counting entries walks maps: not for each question
-constexpr int patience = 200;                       // times a few ms
+constexpr int patience = 200; // times a few ms
 
 Result<std::vector<sync::Counted>> read_counters(const kernel::CounterMap &counters,
                                                  const kernel::CounterMap::Wanted &wanted) {
@@ -29,17 +28,6 @@ Result<std::vector<sync::Counted>> read_counters(const kernel::CounterMap &count
     if (!read)
         return read.error();
     return all;
-}
-
-template <typename AnyMap> telemetry::MapFill fill_of(const AnyMap &map) {
-    std::uint64_t used = 0;
-    (void)map.for_each(
-        [&](const auto &, const auto &) { ++used; }); // a walk that breaks off shows what it saw
-    return {map.name(), used, map.max_entries()};
-}
-telemetry::MapFill fill_of(const kernel::CounterMap &counters) {
-    const auto used = counters.size();
-    return {counters.name(), used ? *used : 0, counters.max_entries()};
 }
 
 std::vector<telemetry::FeatureState> states_of(const kernel::Features &features) {
@@ -162,48 +150,6 @@ asio::awaitable<Result<telemetry::Snapshot>> Meter::snapshot() {
     co_await count_maps(snapshot);
     snapshot.time = std::chrono::system_clock::now();
     co_return snapshot;
-}
-
-// Hash maps are counted in the kernel; of the tries we know what we wrote.
-asio::awaitable<void> Meter::count_maps(telemetry::Snapshot &snapshot) {
-    const auto now = std::chrono::steady_clock::now();
-    if (fills_.empty() || now - filled_ > fill_age) {
-        filled_ = now;
-        const auto fills = co_await on_pool(readers_, [this] {
-            const auto &maps = gate_.maps();
-            return std::vector<telemetry::MapFill>{fill_of(maps.containers), fill_of(maps.counters),
-                                                   fill_of(maps.domains),    fill_of(maps.learned),
-                                                   fill_of(maps.queries),    fill_of(maps.udp_peers),
-                                                   fill_of(maps.flow_ids)};
-        });
-        fills_ = fills;
-        for (const auto &fill : fills)
-            if (fill.map == "learned")
-                learned_addresses_ = fill.used;
-    }
-    snapshot.maps = fills_;
-    snapshot.learned_addresses = learned_addresses_;
-    const auto &maps = gate_.maps();
-    std::uint64_t names = 0, cidrs4 = 0, cidrs6 = 0, ports = 0;
-    std::set<std::uint16_t> ids;
-    std::set<std::uint64_t> rule_sets;
-    enforcer_.for_each_image([&](const sync::PolicyHandle &handle, const policy::Image &image) {
-        if (!ids.insert(handle.id).second)
-            return;
-        names += image.names.size();
-        for (const auto &entry : image.cidrs)
-            ++(entry.cidr.address.is_v4() && entry.cidr.length >= 96 ? cidrs4 : cidrs6);
-        for (const auto &[id, entries] : image.rule_sets)
-            if (rule_sets.insert(id).second)
-                ports += entries.size();
-    });
-    snapshot.images = ids.size();
-    snapshot.maps.push_back({maps.cidrs4.name(), cidrs4, maps.cidrs4.max_entries()});
-    snapshot.maps.push_back({maps.cidrs6.name(), cidrs6, maps.cidrs6.max_entries()});
-    snapshot.maps.push_back({maps.names.name(), names, maps.names.max_entries()});
-    snapshot.maps.push_back({maps.ports.name(), ports, maps.ports.max_entries()});
-    std::sort(snapshot.maps.begin(), snapshot.maps.end(),
-              [](const auto &a, const auto &b) { return a.map < b.map; });
 }
 
 telemetry::Event Meter::event(const abi::ps_event &record) const {

@@ -44,6 +44,9 @@ class Meter {
     boost::asio::awaitable<Result<telemetry::Snapshot>> snapshot();
     boost::asio::awaitable<Result<std::vector<LearnedAddress>>> learned();
 
+    // Of the maps that the programs fill, counted at most every 10 s.
+    boost::asio::awaitable<std::vector<telemetry::MapFill>> fills();
+
     // What a container's idle time is told by, when it is due: every 10 s, or every second while somebody asks; with very many
     // rows less often.
     enum class Due { by_itself, asked };

@@ -2,6 +2,7 @@
 #include "userspace/daemon/notify.h"
 
 #include "userspace/base/unique_fd.h"
+#include "userspace/daemon/async.h"
 
 #include <charconv>
 #include <cstddef>
@@ -36,6 +37,13 @@ std::optional<std::chrono::microseconds> watchdog_interval() {
         microseconds < 2)
         return std::nullopt;
     return std::chrono::microseconds(microseconds / 2);
+}
+
+boost::asio::awaitable<void> feed_watchdog(std::chrono::microseconds interval) {
+    for (;;) {
+        notify_manager("WATCHDOG=1");
+        co_await sleep_for(interval);
+    }
 }
 
 } // namespace penstock::daemon

@@ -2,6 +2,7 @@
 // Tells the service manager how we are (sd_notify protocol): one datagram to $NOTIFY_SOCKET, nothing without it.
 #pragma once
 
+#include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <optional>
 #include <string_view>
@@ -12,5 +13,6 @@ void notify_manager(std::string_view state); // "READY=1", "RELOADING=1\nMONOTON
 
 // How often the manager wants WATCHDOG=1, halved; none if it does not.
 std::optional<std::chrono::microseconds> watchdog_interval();
+boost::asio::awaitable<void> feed_watchdog(std::chrono::microseconds interval); // without an end
 
 } // namespace penstock::daemon

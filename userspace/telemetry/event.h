@@ -21,6 +21,9 @@ constexpr std::uint8_t event_lost = 255;
 // Not from the kernel's ring: what a flow has carried since its last record, or since it began.
 constexpr std::uint8_t event_flow = 254;
 
+// Nor this: the map `name` is `length` per cent full.
+constexpr std::uint8_t event_pressure = 253;
+
 struct FlowSums {
     std::chrono::system_clock::time_point begun, from; // the flow; what is counted here
     std::uint64_t egress_packets = 0, egress_bytes = 0, ingress_packets = 0, ingress_bytes = 0;
@@ -29,7 +32,7 @@ struct FlowSums {
 
 struct Event {
     std::chrono::system_clock::time_point time;
-    std::uint8_t kind = 0; // abi::ps_event_kind, event_lost or event_flow
+    std::uint8_t kind = 0; // abi::ps_event_kind, or one of those above
     std::uint64_t cgroup_id = 0;
     std::string container, policy, rule;
     std::uint8_t hook = 0, direction = 0, verdict = 0, reason = 0, protocol = 0;
@@ -38,7 +41,7 @@ struct Event {
     std::uint32_t pid = 0;     // of the task that asked, 0 where the hook sees a packet
     std::string comm;          // as the task calls itself; octets of any value
     std::string name;          // as people write it; octets of any value
-    std::uint64_t length = 0;  // octets; of a quota: per cent of it that are spent; of lost: events
+    std::uint64_t length = 0;  // octets; of a quota or map: per cent of it; of lost: events
     std::optional<FlowSums> flow;
 };
 

@@ -79,6 +79,8 @@ std::string_view mode_name(std::uint8_t mode) {
 std::string_view event_kind_name(std::uint8_t kind) {
     if (kind == event_flow)
         return "flow";
+    if (kind == event_pressure)
+        return "pressure";
     return kind == event_lost ? "lost"
                               : pick<6>({"unknown", "denied", "born", "dying", "released", "quota"}, kind);
 }
