@@ -28,9 +28,10 @@ static __always_inline int known__may_remember(const struct bpf_sock *sk) {
 struct known_flow {
     __u32 own[4], peer[4]; /* as in the packet; of IPv4 the first */
     __u16 own_port, peer_port;
-    __u32 headers; /* octets of L3 and L4 */
-    __u32 tcp_flags;
-    int is_v4;
+    __u8
+        headers; /* octets of L3 and L4; small fields, since the chain of calls below is at the end of its stack */
+    __u8 tcp_flags;
+    __u8 is_v4;
 };
 
 static __always_inline __u64 known__mix(__u64 hash, __u32 high, __u32 low) {
@@ -87,7 +88,7 @@ static __always_inline int known__read_v4(struct __sk_buff *skb, struct known_fl
     if (h[0] != 0x45 || cursor__be16(h + 6) & 0x3fff || h[9] != protocol)
         return 0; /* options, fragments */
     l4 = known__l4(k, h + 20, protocol);
-    k->headers = 20 + l4;
+    k->headers = (__u8)(20 + l4);
     k->is_v4 = 1;
     k->own[0] = known__u32(h + (out ? 12 : 16));
     k->peer[0] = known__u32(h + (out ? 16 : 12));
@@ -106,7 +107,7 @@ static __always_inline int known__read_v6(struct __sk_buff *skb, struct known_fl
     if (h[0] >> 4 != 6 || h[6] != protocol)
         return 0; /* extension headers */
     l4 = known__l4(k, h + 40, protocol);
-    k->headers = 40 + l4;
+    k->headers = (__u8)(40 + l4);
     for (int i = 0; i < 4; i++) {
         k->own[i] = known__u32(h + (out ? 8 : 24) + 4 * i);
         k->peer[i] = known__u32(h + (out ? 24 : 8) + 4 * i);
@@ -118,7 +119,7 @@ static __always_inline int known__read_v6(struct __sk_buff *skb, struct known_fl
 
 /* The same of a flow that packet.h has read. */
 static __always_inline void known__of_flow(struct known_flow *k, const struct flow *f) {
-    k->is_v4 = address__is_v4(&f->remote);
+    k->is_v4 = (__u8)address__is_v4(&f->remote);
     k->own_port = f->local_port;
     k->peer_port = f->remote_port;
     if (k->is_v4) {

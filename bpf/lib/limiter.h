@@ -100,48 +100,8 @@ PS_GLOBAL __u64 limiter__spend(__u64 charge, __u32 octets) {
     return l && b ? quota__spend(b, l, octets) : QUOTA_SPENT;
 }
 
-/*
- * Charges a packet, or a GSO buffer that becomes `packets` of them with `octets` altogether. The reason of the limit that
- * does not hold it, then nothing is charged; or 0, and above LIMITER_REASON the tag of the quota's window.
- */
-#define LIMITER_REASON 0xff
-PS_GLOBAL __u32 limiter__packet(__u64 charge, __u32 direction, __u32 octets, __u32 packets) {
-    const struct ps_limits *l = limiter__limits_of(charge);
-    struct ps_budget *b = limiter__budget_of(charge);
-    const struct ps_rate *rate, *per_packet;
-    __u64 *full, now, spent = 0;
-
-    if (!charge)
-        return 0;
-    if (!l || !b)
-        return PS_R_BUDGET_STORE;
-    rate = direction == PS_EGRESS ? &l->rates[PS_RATE_EGRESS] : &l->rates[PS_RATE_INGRESS];
-    full = direction == PS_EGRESS ? &b->full_ns[PS_RATE_EGRESS] : &b->full_ns[PS_RATE_INGRESS];
-    per_packet = &l->rates[PS_RATE_PACKETS];
-    now = rate->cost || per_packet->cost ? bpf_ktime_get_ns() : 0;
-    if (per_packet->cost && !limiter__take(&b->full_ns[PS_RATE_PACKETS], per_packet, packets, now))
-        return PS_R_PACKET_RATE;
-    if (rate->cost && !limiter__take(full, rate, octets, now)) {
-        limiter__give_back(&b->full_ns[PS_RATE_PACKETS], per_packet, packets);
-        if (direction != PS_EGRESS)
-            return PS_R_INGRESS_RATE;
-        *(volatile __u64 *)&b->dropped_window =
-            limiter__pace_window(); /* the connections take less: pace.h */
-        return PS_R_EGRESS_RATE;
-    }
-    if (l->quota_bytes && l->quota_directions >> (direction & 1) & 1)
-        spent = limiter__spend(charge, octets);
-    if (spent & QUOTA_MARK)
-        event__quota(b->slot, b->rule, spent & QUOTA_MARK);
-    if (!(spent & QUOTA_SPENT))
-        return (__u32)(spent >> QUOTA_TAG_SHIFT) << 8;
-    limiter__give_back(full, rate, octets);
-    limiter__give_back(&b->full_ns[PS_RATE_PACKETS], per_packet, packets);
-    return PS_R_QUOTA;
-}
-
-/* Takes a packet's charge back: another limit did not hold it. The mark it passed, if any, stays told. */
-PS_GLOBAL int limiter__refund(__u64 charge, __u32 direction, __u32 octets, __u32 packets, __u32 tag) {
+/* What was taken from the rates comes back. Global, so that limiter__packet needs no stack for it: see known__egress. */
+PS_GLOBAL int limiter__return_rates(__u64 charge, __u32 direction, __u32 octets, __u32 packets) {
     const struct ps_limits *l = limiter__limits_of(charge);
     struct ps_budget *b = limiter__budget_of(charge);
 
@@ -152,7 +112,71 @@ PS_GLOBAL int limiter__refund(__u64 charge, __u32 direction, __u32 octets, __u32
         limiter__give_back(&b->full_ns[PS_RATE_EGRESS], &l->rates[PS_RATE_EGRESS], octets);
     else
         limiter__give_back(&b->full_ns[PS_RATE_INGRESS], &l->rates[PS_RATE_INGRESS], octets);
-    if (l->quota_bytes && l->quota_directions >> (direction & 1) & 1)
+    return 0;
+}
+
+/* Takes the packet from the rates: 0, or the reason of the one that does not hold it. */
+PS_GLOBAL __u32 limiter__take_rates(__u64 charge, __u32 direction, __u32 octets, __u32 packets) {
+    const struct ps_limits *l = limiter__limits_of(charge);
+    struct ps_budget *b = limiter__budget_of(charge);
+    const struct ps_rate *rate, *per_packet;
+    __u64 *full, now;
+
+    if (!l || !b)
+        return PS_R_BUDGET_STORE;
+    rate = direction == PS_EGRESS ? &l->rates[PS_RATE_EGRESS] : &l->rates[PS_RATE_INGRESS];
+    full = direction == PS_EGRESS ? &b->full_ns[PS_RATE_EGRESS] : &b->full_ns[PS_RATE_INGRESS];
+    per_packet = &l->rates[PS_RATE_PACKETS];
+    now = rate->cost || per_packet->cost ? bpf_ktime_get_ns() : 0;
+    if (per_packet->cost && !limiter__take(&b->full_ns[PS_RATE_PACKETS], per_packet, packets, now))
+        return PS_R_PACKET_RATE;
+    if (!rate->cost || limiter__take(full, rate, octets, now))
+        return 0;
+    limiter__give_back(&b->full_ns[PS_RATE_PACKETS], per_packet, packets);
+    if (direction != PS_EGRESS)
+        return PS_R_INGRESS_RATE;
+    *(volatile __u64 *)&b->dropped_window = limiter__pace_window(); /* the connections take less: pace.h */
+    return PS_R_EGRESS_RATE;
+}
+
+static __always_inline int limiter__counts(const struct ps_limits *l, __u32 direction) {
+    return l->quota_bytes && l->quota_directions >> (direction & 1) & 1;
+}
+
+/*
+ * Charges a packet, or a GSO buffer that becomes `packets` of them with `octets` altogether. The reason of the limit that
+ * does not hold it, then nothing is charged; or 0, and above LIMITER_REASON the tag of the quota's window.
+ */
+#define LIMITER_REASON 0xff
+PS_GLOBAL __u32 limiter__packet(__u64 charge, __u32 direction, __u32 octets, __u32 packets) {
+    const struct ps_limits *l = limiter__limits_of(charge);
+    struct ps_budget *b = limiter__budget_of(charge);
+    __u64 spent;
+    __u32 reason;
+
+    if (!charge)
+        return 0;
+    if (!l || !b)
+        return PS_R_BUDGET_STORE;
+    reason = limiter__take_rates(charge, direction, octets, packets);
+    if (reason || !limiter__counts(l, direction))
+        return reason;
+    spent = limiter__spend(charge, octets);
+    if (spent & QUOTA_MARK)
+        event__quota(b->slot, b->rule, spent & QUOTA_MARK);
+    if (!(spent & QUOTA_SPENT))
+        return (__u32)(spent >> QUOTA_TAG_SHIFT) << 8;
+    limiter__return_rates(charge, direction, octets, packets);
+    return PS_R_QUOTA;
+}
+
+/* Takes a packet's charge back: another limit did not hold it. The mark it passed, if any, stays told. */
+PS_GLOBAL int limiter__refund(__u64 charge, __u32 direction, __u32 octets, __u32 packets, __u32 tag) {
+    const struct ps_limits *l = limiter__limits_of(charge);
+    struct ps_budget *b = limiter__budget_of(charge);
+
+    limiter__return_rates(charge, direction, octets, packets);
+    if (l && b && limiter__counts(l, direction))
         quota__unspend(b, octets, (__u16)tag);
     return 0;
 }
