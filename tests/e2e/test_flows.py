@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from cgroups import remove_empty
 from internet import DNSMASQ
 from load import tally
 from observe import Counters, until
@@ -131,7 +132,7 @@ def test_more_flows_than_there_is_room_for(lab, world):
     unlogged = Counters(lab.daemon, crowded.path).of(reason="flow-unlogged")
     assert unlogged == 500, unlogged
     crowded.close()
-    until(lambda: remove(crowded.cgroup), 5, "the cgroup is empty")
+    remove_empty(crowded.cgroup)
     rows = until(lambda: (seen := all_of(lab, crowded.path)) and len(seen) == FLOWS_OF_ONE and seen, 20, "records of all", 0.5)
     assert sum(row["egress_packets"] for row in rows) + unlogged == count
     assert {row["end"] for row in rows} == {"gone"} and {row["egress_bytes"] for row in rows} == {128}
@@ -172,11 +173,3 @@ def all_of(lab, path: str) -> list[dict]:
     status, body = lab.daemon.request("GET", "/v1/flows")
     assert status == 200
     return [row for row in map(json.loads, filter(None, body.splitlines())) if row["kind"] == "flow" and row["container"] == path]
-
-
-def remove(path) -> bool:
-    try:
-        path.rmdir()
-        return True
-    except OSError:
-        return False

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import pytest
 
+from cgroups import remove_empty
 from observe import events, until
 from quotas import HEAD, ONE, OUT, OWN, PACKET, PORT, TEN, quota, spend
 
@@ -36,16 +37,8 @@ def turns(row: dict, at: float) -> bool:
 def remake(container) -> None:
     """What a runtime does with a container that is started again: the cgroup goes, and comes back under its path."""
     container.close()
-    until(lambda: remove(container.cgroup), 5, "the cgroup is empty")
+    remove_empty(container.cgroup)
     container.cgroup.mkdir()
-
-
-def remove(path) -> bool:
-    try:
-        path.rmdir()
-        return True
-    except OSError:
-        return False
 
 
 def stored(lab) -> str:

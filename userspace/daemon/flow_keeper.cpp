@@ -49,13 +49,16 @@ Result<FlowKeeper::Reading> FlowKeeper::read() {
 
 // A container may be gone, and its slot freed, before the last record of its flows.
 void FlowKeeper::note_owners() {
-    std::unordered_set<std::uint32_t> rows;
-    for (const auto &[id, container] : enforcer_.containers()) {
-        rows.insert(container.row.serial);
-        owners_[container.row.serial] = {container.node.path, id};
-    }
-    if (owners_.size() > 2 * rows.size() + 1000) // of long ago
-        std::erase_if(owners_, [&](const auto &owner) { return !rows.contains(owner.first); });
+    const auto &containers = enforcer_.containers();
+    for (const auto &[id, container] : containers)
+        if (!owners_.contains(container.row.serial))
+            owners_[container.row.serial] = {container.node.path, id};
+    if (owners_.size() <= 2 * containers.size() + 1000)
+        return;
+    std::unordered_set<std::uint32_t> living; // the rest are of long ago
+    for (const auto &[id, container] : containers)
+        living.insert(container.row.serial);
+    std::erase_if(owners_, [&](const auto &owner) { return !living.contains(owner.first); });
 }
 
 telemetry::Event FlowKeeper::event(const sync::FlowRecord &record, std::string name) const {

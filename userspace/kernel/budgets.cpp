@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What containers have spent, read and changed while the programs count: every access is one atomic step on one word.
 #include "userspace/kernel/maps.h"
+#include "userspace/kernel/shared_word.h"
 
 #include <algorithm>
 #include <atomic>
@@ -9,13 +10,6 @@ namespace penstock::kernel {
 namespace {
 
 constexpr std::uint64_t ns_per_ms = 1'000'000, ns_per_s = 1'000'000'000;
-
-std::uint64_t load(__u64 &field) {
-    return std::atomic_ref<__u64>(field).load(std::memory_order_acquire);
-}
-void store(__u64 &field, std::uint64_t value) {
-    std::atomic_ref<__u64>(field).store(value, std::memory_order_release);
-}
 
 } // namespace
 

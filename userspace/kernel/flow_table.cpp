@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/kernel/flow_table.h"
 
+#include "userspace/kernel/shared_word.h"
+
 #include <atomic>
 
 namespace penstock::kernel {
-namespace {
-
-template <class T> T load(T &field) {
-    return std::atomic_ref<T>(field).load(std::memory_order_acquire);
-}
-template <class T> void store(T &field, T value) {
-    std::atomic_ref<T>(field).store(value, std::memory_order_release);
-}
-
-} // namespace
-
 abi::ps_flow *FlowTable::at(std::uint32_t index) const {
     return index < size_ ? static_cast<abi::ps_flow *>(memory_.data()) + index : nullptr;
 }
@@ -50,14 +41,14 @@ void FlowTable::note_told(std::uint32_t index, const abi::ps_flow &told, std::ui
 
 void FlowTable::close(std::uint32_t index, std::uint32_t why) {
     if (abi::ps_flow *const row = at(index)) {
-        store(row->word, __u64{0});
-        store(row->closing, static_cast<__u32>(why));
+        store(row->word, 0);
+        store(row->closing, why);
     }
 }
 
 void FlowTable::clear(std::uint32_t index) {
     if (abi::ps_flow *const row = at(index)) {
-        store(row->begun_ns, __u64{0});
+        store(row->begun_ns, 0);
         *row = abi::ps_flow{};
     }
 }

@@ -1,21 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/kernel/maps.h"
 
+#include "userspace/kernel/shared_word.h"
+
 #include <atomic>
 
 namespace penstock::kernel {
-namespace {
-
-// Memory the kernel's programs share with us: every access is one atomic load or store.
-template <class T> T load(T &field) {
-    return std::atomic_ref<T>(field).load(std::memory_order_acquire);
-}
-template <class T> void store(T &field, T value) {
-    std::atomic_ref<T>(field).store(value, std::memory_order_release);
-}
-
-} // namespace
-
 // A slot number comes from a map that other code writes: an impossible one means the overflow slot, not a place
 // past the mapping.
 abi::ps_slot &SlotTable::at(std::uint32_t slot) const {
@@ -35,7 +25,7 @@ abi::ps_slot SlotTable::read(std::uint32_t slot) const {
 }
 
 void SlotTable::bind(std::uint32_t slot, std::uint64_t binding) {
-    store(at(slot).binding, static_cast<__u64>(binding));
+    store(at(slot).binding, binding);
 }
 
 void SlotTable::fill(std::uint32_t slot, const abi::ps_slot &value) {

@@ -44,59 +44,56 @@ json::array maps_json(const Snapshot &snapshot) {
     return rows;
 }
 
-static std::string flow_line(const Event &event, const FlowSums &flow) {
-    const json::object line = {
-        {"time", time_text(event.time)},
-        {"kind", event_kind_name(event.kind)},
-        {"end", flow.end},
-        {"container", utf8_text(event.container)},
-        {"cgroup_id", hex_id(event.cgroup_id)},
-        {"policy", event.policy},
-        {"rule", event.rule},
-        {"direction", direction_name(event.direction)},
-        {"verdict", verdict_name(event.verdict)},
-        {"reason", reason_name(event.reason)},
-        {"protocol", protocol_name(event.protocol)},
-        {"local", event.local},
-        {"local_port", event.local_port},
-        {"remote", event.remote},
-        {"remote_port", event.remote_port},
-        {"name", utf8_text(event.name)},
-        {"begun", time_text(flow.begun)},
-        {"from", time_text(flow.from)},
-        {"egress_packets", flow.egress_packets},
-        {"egress_bytes", flow.egress_bytes},
-        {"ingress_packets", flow.ingress_packets},
-        {"ingress_bytes", flow.ingress_bytes},
-    };
-    return json::serialize(line) + "\n";
+namespace {
+
+// Whose it is, and by which rule.
+void add_owner(json::object &line, const Event &event) {
+    line["container"] = utf8_text(event.container);
+    line["cgroup_id"] = hex_id(event.cgroup_id);
+    line["policy"] = event.policy;
+    line["rule"] = event.rule;
 }
 
+// What was judged, and how.
+void add_judged(json::object &line, const Event &event) {
+    line["direction"] = direction_name(event.direction);
+    line["verdict"] = verdict_name(event.verdict);
+    line["reason"] = reason_name(event.reason);
+    line["protocol"] = protocol_name(event.protocol);
+    line["local"] = event.local;
+    line["local_port"] = event.local_port;
+    line["remote"] = event.remote;
+    line["remote_port"] = event.remote_port;
+    line["name"] = utf8_text(event.name);
+}
+
+void add_carried(json::object &line, const FlowSums &flow) {
+    line["begun"] = time_text(flow.begun);
+    line["from"] = time_text(flow.from);
+    line["egress_packets"] = flow.egress_packets;
+    line["egress_bytes"] = flow.egress_bytes;
+    line["ingress_packets"] = flow.ingress_packets;
+    line["ingress_bytes"] = flow.ingress_bytes;
+}
+
+} // namespace
+
 std::string event_line(const Event &event) {
-    if (event.flow)
-        return flow_line(event, *event.flow);
-    const json::object line = {
-        {"time", time_text(event.time)},
-        {"kind", event_kind_name(event.kind)},
-        {"container", utf8_text(event.container)},
-        {"cgroup_id", hex_id(event.cgroup_id)},
-        {"policy", event.policy},
-        {"rule", event.rule},
-        {"hook", hook_name(event.hook)},
-        {"direction", direction_name(event.direction)},
-        {"verdict", verdict_name(event.verdict)},
-        {"reason", reason_name(event.reason)},
-        {"protocol", protocol_name(event.protocol)},
-        {"local", event.local},
-        {"local_port", event.local_port},
-        {"remote", event.remote},
-        {"remote_port", event.remote_port},
-        {"name", utf8_text(event.name)},
-        {"query_type", query_type_name(event.query_type)},
-        {"length", event.length},
-        {"pid", event.pid},
-        {"comm", utf8_text(event.comm)},
-    };
+    json::object line = {{"time", time_text(event.time)}, {"kind", event_kind_name(event.kind)}};
+    if (event.flow) {
+        line["end"] = event.flow->end;
+        add_owner(line, event);
+        add_judged(line, event);
+        add_carried(line, *event.flow);
+        return json::serialize(line) + "\n";
+    }
+    add_owner(line, event);
+    line["hook"] = hook_name(event.hook);
+    add_judged(line, event);
+    line["query_type"] = query_type_name(event.query_type);
+    line["length"] = event.length;
+    line["pid"] = event.pid;
+    line["comm"] = utf8_text(event.comm);
     return json::serialize(line) + "\n";
 }
 
