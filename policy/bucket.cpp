@@ -14,7 +14,7 @@ constexpr std::uint64_t default_burst_ns = ns_per_s / 10;
 constexpr std::uint32_t most_shift = 20; // a part in a million of what an octet costs at 1 GB/s
 
 constexpr std::uint64_t least_burst(Quantity quantity) {
-    return quantity == Quantity::octets ? 64 * 1024 : quantity == Quantity::packets ? 64 : 1;
+    return quantity == Quantity::octets ? 144 * 1024 : quantity == Quantity::packets ? 64 : 1;
 }
 
 // The most that the kernel charges at once: a GSO buffer, and the packets it becomes.
@@ -52,7 +52,7 @@ abi::ps_rate bucket_of(const Rate &rate, Quantity quantity) {
     Wide cost = 0;
     for (bucket.shift = most_shift;; --bucket.shift) {
         cost = rounded_up(static_cast<Wide>(rate.per_ns) << bucket.shift, rate.amount);
-        // At shift 0 it fits: the least burst is a 16th (octets, packets) or all (count) of the most units, and refills
+        // At shift 0 it fits: the least burst is a 16th (packets), more than that (octets) or all (count) of the most units, and refills
         // in 2^55 ns.
         if (bucket.shift == 0 || cost * most_units(quantity) < Wide{1} << 63)
             break;

@@ -19,8 +19,8 @@
 //  - Limits are of allow rules, and of the container: of each kind the strictest of all policies. Of rates the one that
 //    brings less in the same time, then the smaller burst; of quotas that of fewer octets in the same time, then of fewer
 //    octets, and it counts the directions of all. spec.dns.queries is a limit of the container like spec.limits.queries.
-//  - Bursts: octets at least 64 KiB, packets at least 64, as the kernel hands TCP's data over in buffers that big. Not
-//    given: what 100 ms bring, but that least; of connections and queries what one period brings.
+//  - Bursts: octets at least 144 KiB, packets at least 64: see bucket.h. Not given: what 100 ms bring, but that least; of
+//    connections and queries what one period brings.
 //  - Each search suffix s adds, for every exact d, d.s, and for every *.d, *.d.s, with the same rule,
 //    allow and deny alike; results over 253 octets are left out.
 #pragma once

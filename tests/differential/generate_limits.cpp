@@ -15,7 +15,7 @@ constexpr std::array<std::uint64_t, 4> periods_s{1, 60, 3600, 86400};
 constexpr std::array<std::uint64_t, 9> divisors{1, 2, 5, 8, 20, 1000, 100'000, 100'000'000, 1'000'000'000};
 constexpr std::array<std::uint64_t, 10> awkward{3,       7,        333,         1500,    65'537,
                                                 1 << 20, 10 << 20, 999'999'937, 1 << 30, 1'000'000'000'000};
-constexpr std::array<std::uint64_t, 6> octet_bursts{1500, 65'536, 70'000, 1 << 20, 20 << 20, 0};
+constexpr std::array<std::uint64_t, 6> octet_bursts{1500, 147'456, 150'000, 1 << 20, 20 << 20, 0};
 constexpr std::array<std::uint64_t, 6> bursts{1, 2, 64, 65, 1000, 0};
 constexpr std::array<std::uint64_t, 8> quotas{100,     1500,    5000,    65'536,
                                               100'003, 1 << 20, 1 << 30, (1ULL << 48) - 1};

@@ -177,7 +177,7 @@ std::uint64_t NaiveQuota::wait(std::uint64_t now) const {
 }
 
 NaiveBudget::NaiveBudget() {
-    const NaiveBucket octets(false, 64 * 1024), packets(false, 64), count(true, 1);
+    const NaiveBucket octets(false, 144 * 1024), packets(false, 64), count(true, 1);
     buckets = {octets, octets, packets, count, count};
 }
 

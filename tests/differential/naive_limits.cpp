@@ -45,7 +45,7 @@ void hold(std::optional<Quota> &held, const std::optional<Quota> &other) {
 void NaiveLimits::enforce(const std::vector<Policy> &policies, std::uint64_t now) {
     std::map<std::string, policy::Limits> all;
     auto &whole = all[""];
-    const auto octets = [](const Rate &rate) { return naive_burst(rate, false, 64 * 1024); };
+    const auto octets = [](const Rate &rate) { return naive_burst(rate, false, 144 * 1024); };
     const auto packets = [](const Rate &rate) { return naive_burst(rate, false, 64); };
     const auto count = [](const Rate &rate) { return naive_burst(rate, true, 1); };
     for (const auto &policy : policies) {

@@ -25,7 +25,7 @@ PACKET = 1028  # IP octets
 SPECS = {
     "rate": f"  allow: [{{name: out, {ANY}}}]\n  limits: {{egress: 1MB/s}}\n",
     "packets": f"  allow: [{{name: out, {ANY}}}]\n  limits: {{packets: 500/s burst 100}}\n",
-    "ingress": f"  allow: [{{name: out, {ANY}}}]\n  limits: {{ingress: 1B/s}}\n",  # a burst of 64KiB
+    "ingress": f"  allow: [{{name: out, {ANY}}}]\n  limits: {{ingress: 1B/s}}\n",  # a burst of 144KiB
     "quota": f"  allow: [{{name: out, {ANY}, limits: {{quota: 100000B/24h egress}}}}]\n",
     "both-ways": f"  allow: [{{name: out, {ANY}}}]\n  limits: {{quota: 100000B/24h}}\n",
     "rule-both-ways": f"  allow: [{{name: out, {ANY}, limits: {{quota: 100000B/24h}}}}]\n",
@@ -84,7 +84,7 @@ def spend(container, count: int, octets: int = PACKET, address: str = ONE) -> di
 @pytest.mark.covers(hook="egress", rule="rate", family="v4", protocol="udp")
 def test_egress_octets_are_the_rate_and_the_burst_and_never_more(lab, world, watch):
     """Over its rate UDP is dropped, and told nothing it did not ask for."""
-    container, rate, burst = world["rate"], 1_000_000, 100_000  # the burst that is not given: 100 ms
+    container, rate, burst = world["rate"], 1_000_000, 144 * 1024  # the least burst: 100 ms are less
     with watch(container) as seen:
         flood = container.probe("datagrams", address=ONE, port=PORT, octets=PACKET, seconds=2, pause_s=0.0001)
     sent = flood["outcomes"].pop("sent")
@@ -117,11 +117,11 @@ def test_packets_are_the_rate_and_the_burst(world, watch):
 def test_ingress_octets_are_the_burst_and_no_more(world, watch):
     container = world["ingress"]
     with watch(container) as seen:
-        outcomes = container.probe("echoes", address=ONE, port=9000, octets=PACKET, count=70)["outcomes"]
-        assert outcomes == [None] * 63 + ["unanswered"] * 7, outcomes
+        outcomes = container.probe("echoes", address=ONE, port=9000, octets=PACKET, count=150)["outcomes"]
+        assert outcomes == [None] * 143 + ["unanswered"] * 7, outcomes
         seen.counted(7, direction="ingress", verdict="deny", reason="ingress-rate")
-        seen.counted(63, direction="ingress", verdict="allow", reason="inbound")
-    assert left(container, 70, destination=ONE, port=9000)[0] == 70
+        seen.counted(143, direction="ingress", verdict="allow", reason="inbound")
+    assert left(container, 150, destination=ONE, port=9000)[0] == 70
 
 
 # ---- quotas ----

@@ -176,7 +176,7 @@ TEST_CASE("each mistake in a limit is told with its line and column, of the cont
         {"quota: 1GiB/99999999999999999999d", "the amount is too large"},
         {"connections: 1/366d", "the time is longer than a year"},
         {"packets: 1/365d", "so slow that its burst of 64 takes more than a year"},
-        {"egress: 1KiB/365d", "so slow that its burst of 65536B takes more than a year"},
+        {"egress: 1KiB/365d", "so slow that its burst of 147456B takes more than a year"},
     };
     for (const auto &[limit, message] : mistakes) {
         const std::string text = limit, kind = text.substr(0, text.find(':'));

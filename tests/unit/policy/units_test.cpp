@@ -121,8 +121,8 @@ TEST_CASE("a rate whose burst takes more than a year to come back is a fault") {
     CHECK(parse_rate("1/365d", Quantity::count));
     CHECK_THAT(fault(parse_rate("1/365d burst 2", Quantity::count)),
                Catch::Contains("burst of 2 takes more than a year"));
-    CHECK(parse_rate("64KiB/365d", Quantity::octets));
-    CHECK_THAT(fault(parse_rate("63KiB/365d", Quantity::octets)), Catch::Contains("burst of 65536B takes"));
+    CHECK(parse_rate("144KiB/365d", Quantity::octets));
+    CHECK_THAT(fault(parse_rate("143KiB/365d", Quantity::octets)), Catch::Contains("burst of 147456B takes"));
     CHECK(parse_rate("64/365d", Quantity::packets));
     CHECK_THAT(fault(parse_rate("63/365d", Quantity::packets)), Catch::Contains("burst of 64 takes"));
     CHECK_THAT(fault(parse_rate("1B/s burst 16777215TiB", Quantity::octets)),

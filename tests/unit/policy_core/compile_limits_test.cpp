@@ -53,9 +53,9 @@ std::uint64_t cost_of(const abi::ps_rate &rate, std::uint64_t units) {
 TEST_CASE(
     "a burst that is not given is 100 ms of the rate, or one period of a count, and holds a large buffer") {
     CHECK(burst_of({10 << 20, s, 0}, Quantity::octets) == 1024 * 1024);
-    CHECK(burst_of({1 << 20, s, 0}, Quantity::octets) == (1 << 20) / 10);
-    CHECK(burst_of({1000, s, 0}, Quantity::octets) == 65536);
-    CHECK(burst_of({1 << 20, s, 1500}, Quantity::octets) == 65536);
+    CHECK(burst_of({2 << 20, s, 0}, Quantity::octets) == (2 << 20) / 10);
+    CHECK(burst_of({1000, s, 0}, Quantity::octets) == 147456);
+    CHECK(burst_of({1 << 20, s, 1500}, Quantity::octets) == 147456);
     CHECK(burst_of({1 << 20, s, 1 << 20}, Quantity::octets) == 1 << 20);
     CHECK(burst_of({100'000, s, 0}, Quantity::packets) == 10'000);
     CHECK(burst_of({100, s, 0}, Quantity::packets) == 64);
@@ -77,7 +77,7 @@ TEST_CASE(
         {{1, 365 * 86400 * s, 0}, Quantity::count, 1},
         {{120, 60 * s, 20}, Quantity::count, 1},
         {{3, 7 * s, 0}, Quantity::packets, 1024},
-        {{65536, 365 * 86400 * s, 0}, Quantity::octets, 1 << 20},
+        {{147456, 365 * 86400 * s, 0}, Quantity::octets, 1 << 20},
         {{64, 365 * 86400 * s, 0}, Quantity::packets, 1024},
         {{1'000'000'000, s, 0}, Quantity::octets, 1 << 20},
         {{UINT64_MAX, s, 0}, Quantity::octets, 1 << 20},
