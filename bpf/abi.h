@@ -362,17 +362,17 @@ struct ps_socket {
     __u64 flow;      /* hash of the allowed flow, its slot, serial and binding; 0: none */
     __u64 name_hash; /* the learned name that allowed the flow, 0 if a CIDR did */
     __u64 rule;
-    __u64 container,
-        by_rule;     /* charges: index plus 1 of limits, of budgets in the upper half; 0: not limited */
-    __u64 judged_ns; /* UDP: when the rules and the peer were last looked at */
-    __u8 remote[16]; /* of the flow all this is said of: a socket may connect again elsewhere */
+    __u64 container, by_rule; /* charges: see limiter__find; 0: not limited */
+    __u64 judged_ns;          /* UDP: when the rules and the peer were last looked at */
+    __u8 remote[16];          /* of the flow all this is said of: a socket may connect again elsewhere */
     __u32 slot;
     __u32 serial; /* 0: no verdict yet */
     __u16 remote_port;
     __u16 local_port;
     __u8 accepted; /* others opened it */
     __u8 admitted; /* connect() was charged as a connection: its SYN is not */
-    __u8 pad[2];
+    __u8 protocol; /* of the socket */
+    __u8 pad;
     __u32 egress_cell, ingress_cell; /* of `cells`, plus 1; 0: none */
     __u32 paced_window;              /* of pace.h, in which it was last counted among those that send */
     __u32 flow_row;                  /* of `flows`, plus 1; 0: not logged */

@@ -26,7 +26,7 @@ struct ps_flow {
     struct ps_flow_key key;
     __u64 word;     /* of known.h: whose socket may add without looking for the key; 0: nobody's */
     __u64 begun_ns; /* of its first packet; 0: the row is free */
-    __u64 last_ns;  /* of its last, to 4 ms */
+    __u64 last_ns;  /* of its last, to a tick of the kernel's timer */
     __u64 rule;     /* what it was allowed by last, and the learned name */
     __u64 name_hash;
     __u64 packets[2];

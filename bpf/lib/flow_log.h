@@ -7,6 +7,7 @@
 #pragma once
 
 #include "lib/account.h"
+#include "lib/clock.h"
 #include "lib/scratch.h"
 
 static __always_inline struct ps_flow *flow_log__at(__u32 row) {
@@ -129,6 +130,6 @@ PS_GLOBAL int flow_log__known(__u32 row_plus_1, __u32 direction, __u32 tcp_flags
     struct ps_flow *row = flow_log__at(row_plus_1);
 
     if (row)
-        flow_log__add(row, direction, tcp_flags, packets, octets, bpf_ktime_get_coarse_ns());
+        flow_log__add(row, direction, tcp_flags, packets, octets, clock__monotonic());
     return 0;
 }

@@ -83,7 +83,7 @@ static __always_inline int known__read_v4(struct __sk_buff *skb, struct known_fl
     const __u8 *h = (const __u8 *)(long)skb->data, *end = (const __u8 *)(long)skb->data_end;
     __u32 l4;
 
-    if (h + 28 > end || (protocol == PS_PROTO_TCP && h + 40 > end))
+    if (h + 28 > end || (protocol != PS_PROTO_UDP && h + 40 > end))
         return 0;
     if (h[0] != 0x45 || cursor__be16(h + 6) & 0x3fff || h[9] != protocol)
         return 0; /* options, fragments */
@@ -102,7 +102,7 @@ static __always_inline int known__read_v6(struct __sk_buff *skb, struct known_fl
     const __u8 *h = (const __u8 *)(long)skb->data, *end = (const __u8 *)(long)skb->data_end;
     __u32 l4;
 
-    if (h + 48 > end || (protocol == PS_PROTO_TCP && h + 60 > end))
+    if (h + 48 > end || (protocol != PS_PROTO_UDP && h + 60 > end))
         return 0;
     if (h[0] >> 4 != 6 || h[6] != protocol)
         return 0; /* extension headers */
@@ -148,10 +148,19 @@ static __always_inline __u64 known__word_now(const struct ps_socket *m, const st
 /* Over a limit, or is what it spends in other hands? Then it is judged, charged and counted like any other. */
 static __always_inline int known__is_over(const struct __sk_buff *skb, const struct ps_socket *m,
                                           int direction, __u32 length, __u32 packets) {
+    if (limiter__are_free(m->container, m->by_rule, (__u32)direction))
+        return 0;
     if (!limiter__is_of(m->container, m->slot, 0) || !limiter__is_of(m->by_rule, m->slot, m->rule))
         return 1;
     return skb->ifindex != PS_IFINDEX_LO &&
            limiter__both(m->container, m->by_rule, (__u32)direction, length, packets);
+}
+
+/* Is UDP's memory still good? What comes over lo may be anybody's. */
+static __always_inline int known__udp_holds(const struct __sk_buff *skb, const struct bpf_sock *sk,
+                                            const struct ps_socket *m, int out) {
+    return sk->state == KNOWN_CONNECTED && (out || skb->ifindex != PS_IFINDEX_LO) &&
+           clock__monotonic() - m->judged_ns <= KNOWN_UDP_NS;
 }
 
 static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
@@ -163,18 +172,13 @@ static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
     __u8 protocol;
     __u64 word, cut;
 
-    sk = sk ? bpf_sk_fullsock(sk) : 0;
-    if (!sk || !known__may_remember(sk))
-        return 0;
-    protocol = (__u8)sk->protocol;
-    m = bpf_sk_storage_get(&sockets, sk, 0, 0);
+    m = sk ? bpf_sk_storage_get(&sockets, sk, 0, 0) : 0;
     word = m ? *(volatile const __u64 *)&m->flow : 0;
-    if (!word)
+    if (!word || !m->protocol) /* 0: remembered by a program before this one */
         return 0;
-    if (protocol == PS_PROTO_UDP && bpf_ktime_get_coarse_ns() - m->judged_ns > KNOWN_UDP_NS)
+    protocol = m->protocol;
+    if (protocol == PS_PROTO_UDP && !known__udp_holds(skb, sk, m, out))
         return 0;
-    if (protocol == PS_PROTO_UDP && !out && skb->ifindex == PS_IFINDEX_LO)
-        return 0; /* what comes over lo may be anybody's */
     if (!(skb->protocol == bpf_htons(0x0800) ? known__read_v4(skb, &k, protocol, out)
                                              : known__read_v6(skb, &k, protocol, out)))
         return 0;
@@ -188,7 +192,7 @@ static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
         length = (__u32)cut;
         packets = (__u32)(cut >> 32);
     }
-    if ((m->container || m->by_rule) && known__is_over(skb, m, direction, length, packets))
+    if (known__is_over(skb, m, direction, length, packets))
         return 0;
     account__count(out ? m->egress_cell : m->ingress_cell, packets, length);
     if (m->flow_row)
@@ -275,7 +279,8 @@ PS_GLOBAL int known__remember(struct __sk_buff *skb, __u32 index, __u32 reason) 
     m->local_port = s->flow.local_port;
     m->slot = s->slot;
     m->serial = slot->serial;
-    m->judged_ns = bpf_ktime_get_coarse_ns();
+    m->protocol = (__u8)sk->protocol;
+    m->judged_ns = clock__monotonic();
     m->egress_cell = account__cell(s->slot, m->rule, m->name_hash, ACCOUNT_ROW(PS_EGRESS, PS_ALLOW, reason));
     m->ingress_cell =
         account__cell(s->slot, m->rule, m->name_hash, ACCOUNT_ROW(PS_INGRESS, PS_ALLOW, PS_R_INBOUND));

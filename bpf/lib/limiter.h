@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "lib/clock.h"
 #include "lib/event.h"
 #include "lib/quota.h"
 
@@ -38,14 +39,40 @@ PS_GLOBAL __u32 limiter__budget(__u32 slot, __u64 rule) {
 }
 
 /*
- * What the policy limits for the container (rule 0) or its rule, as a charge: index plus 1 of the limits, in the upper half
- * of the budget, 0 there if there was no room for one. 0: no limit.
+ * A charge: what is limited, and what was spent of it. Index plus 1 of the limits; what they are for packets of
+ * ps_direction n, shifted by n; index plus 1 of the budget from bit 32, 0 if there was no room for one.
  */
+#define LIMITER_LIMITS 0xfffff
+#define LIMITER_UNTIMED (1U << 28) /* no rate */
+#define LIMITER_FREE (1U << 30)    /* no rate and no quota */
+_Static_assert(PS_LIMITS <= LIMITER_LIMITS, "a charge has room for the number of every limit");
+
+static __always_inline int limiter__counts(const struct ps_limits *l, __u32 direction) {
+    return l->quota_bytes && l->quota_directions >> (direction & 1) & 1;
+}
+
+static __always_inline __u32 limiter__marks(const struct ps_limits *l, const struct ps_rate *rate,
+                                            __u32 direction) {
+    if (rate->cost || l->rates[PS_RATE_PACKETS].cost)
+        return 0;
+    return (limiter__counts(l, direction) ? LIMITER_UNTIMED : LIMITER_UNTIMED | LIMITER_FREE) << direction;
+}
+
+static __always_inline int limiter__is(__u64 charge, __u32 mark, __u32 direction) {
+    return !charge || charge & (__u64)mark << direction;
+}
+
+/* What the policy limits for the container (rule 0) or its rule, as a charge; 0: nothing. */
 PS_GLOBAL __u64 limiter__find(__u32 slot, __u32 policy, __u64 rule) {
     struct ps_limits_key key = {.rule = rule, .policy = (__u16)policy};
     const __u32 *found = bpf_map_lookup_elem(&limit_ids, &key);
+    const struct ps_limits *l = found ? bpf_map_lookup_elem(&limits, found) : 0;
 
-    return found ? (__u64)limiter__budget(slot, rule) << 32 | (*found + 1) : 0;
+    if (!l)
+        return found ? LIMITER_LIMITS : 0; /* whose limits are nowhere: denied */
+    return (__u64)limiter__budget(slot, rule) << 32 |
+           limiter__marks(l, &l->rates[PS_RATE_EGRESS], PS_EGRESS) |
+           limiter__marks(l, &l->rates[PS_RATE_INGRESS], PS_INGRESS) | (*found + 1);
 }
 
 /* ---- rates ---- */
@@ -80,7 +107,7 @@ static __always_inline struct ps_budget *limiter__budget_of(__u64 charge) {
 }
 
 static __always_inline const struct ps_limits *limiter__limits_of(__u64 charge) {
-    __u32 index = (__u32)charge - 1;
+    __u32 index = (__u32)(charge & LIMITER_LIMITS) - 1;
 
     return bpf_map_lookup_elem(&limits, &index);
 }
@@ -90,14 +117,6 @@ static __always_inline int limiter__is_of(__u64 charge, __u32 slot, __u64 rule) 
     const struct ps_budget *b = limiter__budget_of(charge);
 
     return !(charge >> 32) || (b && b->slot == slot && b->rule == rule);
-}
-
-/* The quota's share of a charge: see quota__spend. */
-PS_GLOBAL __u64 limiter__spend(__u64 charge, __u32 octets) {
-    const struct ps_limits *l = limiter__limits_of(charge);
-    struct ps_budget *b = limiter__budget_of(charge);
-
-    return l && b ? quota__spend(b, l, octets) : QUOTA_SPENT;
 }
 
 /* What was taken from the rates comes back. Global, so that limiter__packet needs no stack for it: see known__egress. */
@@ -116,18 +135,13 @@ PS_GLOBAL int limiter__return_rates(__u64 charge, __u32 direction, __u32 octets,
 }
 
 /* Takes the packet from the rates: 0, or the reason of the one that does not hold it. */
-PS_GLOBAL __u32 limiter__take_rates(__u64 charge, __u32 direction, __u32 octets, __u32 packets) {
-    const struct ps_limits *l = limiter__limits_of(charge);
-    struct ps_budget *b = limiter__budget_of(charge);
-    const struct ps_rate *rate, *per_packet;
-    __u64 *full, now;
+static __always_inline __u32 limiter__take_rates(const struct ps_limits *l, struct ps_budget *b,
+                                                 __u32 direction, __u32 octets, __u32 packets, __u64 now) {
+    const struct ps_rate *rate, *per_packet = &l->rates[PS_RATE_PACKETS];
+    __u64 *full;
 
-    if (!l || !b)
-        return PS_R_BUDGET_STORE;
     rate = direction == PS_EGRESS ? &l->rates[PS_RATE_EGRESS] : &l->rates[PS_RATE_INGRESS];
     full = direction == PS_EGRESS ? &b->full_ns[PS_RATE_EGRESS] : &b->full_ns[PS_RATE_INGRESS];
-    per_packet = &l->rates[PS_RATE_PACKETS];
-    now = rate->cost || per_packet->cost ? bpf_ktime_get_ns() : 0;
     if (per_packet->cost && !limiter__take(&b->full_ns[PS_RATE_PACKETS], per_packet, packets, now))
         return PS_R_PACKET_RATE;
     if (!rate->cost || limiter__take(full, rate, octets, now))
@@ -139,29 +153,24 @@ PS_GLOBAL __u32 limiter__take_rates(__u64 charge, __u32 direction, __u32 octets,
     return PS_R_EGRESS_RATE;
 }
 
-static __always_inline int limiter__counts(const struct ps_limits *l, __u32 direction) {
-    return l->quota_bytes && l->quota_directions >> (direction & 1) & 1;
-}
-
 /*
- * Charges a packet, or a GSO buffer that becomes `packets` of them with `octets` altogether. The reason of the limit that
- * does not hold it, then nothing is charged; or 0, and above LIMITER_REASON the tag of the quota's window.
+ * Charges a packet, or a GSO buffer that becomes `packets` of them with `octets` altogether, now (CLOCK_MONOTONIC, if
+ * there are rates). The reason of the limit that does not hold it, then nothing is charged; or 0, and above LIMITER_REASON the tag of the quota's
+ * window.
  */
 #define LIMITER_REASON 0xff
-PS_GLOBAL __u32 limiter__packet(__u64 charge, __u32 direction, __u32 octets, __u32 packets) {
+PS_GLOBAL __u32 limiter__packet(__u64 charge, __u32 direction, __u32 octets, __u32 packets, __u64 now) {
     const struct ps_limits *l = limiter__limits_of(charge);
     struct ps_budget *b = limiter__budget_of(charge);
     __u64 spent;
     __u32 reason;
 
-    if (!charge)
-        return 0;
     if (!l || !b)
         return PS_R_BUDGET_STORE;
-    reason = limiter__take_rates(charge, direction, octets, packets);
+    reason = limiter__take_rates(l, b, direction, octets, packets, now);
     if (reason || !limiter__counts(l, direction))
         return reason;
-    spent = limiter__spend(charge, octets);
+    spent = quota__spend(b, l, octets, clock__boot());
     if (spent & QUOTA_MARK)
         event__quota(b->slot, b->rule, spent & QUOTA_MARK);
     if (!(spent & QUOTA_SPENT))
@@ -181,14 +190,27 @@ PS_GLOBAL int limiter__refund(__u64 charge, __u32 direction, __u32 octets, __u32
     return 0;
 }
 
-/* Charges the container and the rule, or neither. */
-PS_GLOBAL __u32 limiter__both(__u64 container, __u64 by_rule, __u32 direction, __u32 octets, __u32 packets) {
-    __u32 charged = limiter__packet(by_rule, direction, octets, packets), reason;
+/* Needs no packet of this direction be charged? */
+static __always_inline int limiter__are_free(__u64 container, __u64 by_rule, __u32 direction) {
+    return limiter__is(container, LIMITER_FREE, direction) && limiter__is(by_rule, LIMITER_FREE, direction);
+}
 
-    if (charged & LIMITER_REASON || !container)
+/* Charges the container and the rule, or neither. */
+static __always_inline __u32 limiter__both(__u64 container, __u64 by_rule, __u32 direction, __u32 octets,
+                                           __u32 packets) {
+    __u32 charged = 0, reason;
+    __u64 now = 0;
+
+    direction &= 1;
+    if (!limiter__is(container, LIMITER_UNTIMED, direction) ||
+        !limiter__is(by_rule, LIMITER_UNTIMED, direction))
+        now = bpf_ktime_get_ns();
+    if (!limiter__is(by_rule, LIMITER_FREE, direction))
+        charged = limiter__packet(by_rule, direction, octets, packets, now);
+    if (charged & LIMITER_REASON || limiter__is(container, LIMITER_FREE, direction))
         return charged & LIMITER_REASON;
-    reason = limiter__packet(container, direction, octets, packets) & LIMITER_REASON;
-    if (reason && by_rule)
+    reason = limiter__packet(container, direction, octets, packets, now) & LIMITER_REASON;
+    if (reason && !limiter__is(by_rule, LIMITER_FREE, direction))
         limiter__refund(by_rule, direction, octets, packets, charged >> 8);
     return reason;
 }

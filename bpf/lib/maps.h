@@ -275,3 +275,16 @@ struct {
     __type(key, __u32);
     __type(value, struct birth_room);
 } birth_room SEC(".maps") __weak;
+
+struct tick_clock {
+    __u64 tick; /* of the kernel's timer */
+    __u64 monotonic_ns, boot_ns;
+};
+
+/* clock.h's */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct tick_clock);
+} tick_clock SEC(".maps") __weak;

@@ -43,16 +43,30 @@ PS_INLINE int quota__is_long(__u64 windows, __u64 length_ns) {
     return PS_WINDOW_LENGTH_S(windows) * QUOTA_NS_PER_S == length_ns;
 }
 
+PS_INLINE __u16 quota__tag_at(const struct ps_budget *b, __u64 word, __u64 boot_ns) {
+    __u64 windows = quota__chosen(b, word), length = PS_WINDOW_LENGTH_S(windows) * QUOTA_NS_PER_S;
+    __s64 passed = (__s64)(boot_ns - (__u64)(PS_WINDOW_START_MS(windows) * QUOTA_NS_PER_MS));
+
+    passed &= ~(passed >> 63); /* another CPU may have begun the windows after we looked at the clock */
+    return PS_SPENT_TAG(PS_SPENT_CHOICE(word), (__u64)passed / length);
+}
+
 /*
  * The tag of the window that is now, for who has read `word` before: no later word can be of an earlier window, since the
  * clock is read after it.
  */
 PS_INLINE __u16 quota__tag(const struct ps_budget *b, __u64 word) {
-    __u64 windows = quota__chosen(b, word), length = PS_WINDOW_LENGTH_S(windows) * QUOTA_NS_PER_S;
-    __s64 passed = (__s64)(bpf_ktime_get_boot_ns() - (__u64)(PS_WINDOW_START_MS(windows) * QUOTA_NS_PER_MS));
+    return quota__tag_at(b, word, bpf_ktime_get_boot_ns());
+}
 
-    passed &= ~(passed >> 63); /* another CPU may have begun the windows after we looked at the clock */
-    return PS_SPENT_TAG(PS_SPENT_CHOICE(word), (__u64)passed / length);
+/*
+ * The same without a look at the clock, as long as the word's window is that of about_ns, some time ago. So a window turns
+ * a little late; what is counted in it until then is of its quota all the same.
+ */
+PS_INLINE __u16 quota__tag_about(const struct ps_budget *b, __u64 word, __u64 about_ns) {
+    __u16 tag = quota__tag_at(b, word, about_ns);
+
+    return tag == PS_SPENT_WINDOW(word) ? tag : quota__tag(b, word);
 }
 
 PS_INLINE __u64 quota__used(__u64 word, __u16 tag) {
@@ -125,15 +139,15 @@ PS_INLINE __u32 quota__mark(struct ps_budget *b, __u16 tag, __u32 per_cent) {
     return __sync_val_compare_and_swap(&b->told, seen, PS_SPENT(tag, per_cent)) == seen ? per_cent : 0;
 }
 
-/* Counts the octets as spent, if the quota holds them. */
-PS_INLINE __u64 quota__spend(struct ps_budget *b, const struct ps_limits *l, __u64 octets) {
+/* Counts the octets as spent, if the quota holds them; at about_ns of CLOCK_BOOTTIME. */
+PS_INLINE __u64 quota__spend(struct ps_budget *b, const struct ps_limits *l, __u64 octets, __u64 about_ns) {
     __u64 seen, used = 0, allowance = 0, spent = QUOTA_SPENT;
     __u16 tag = 0;
 
     quota__begin(b, l->window_ns);
     for (int i = 0; i < QUOTA_TRIES; i++) {
         seen = quota__load(&b->spent);
-        tag = quota__tag(b, seen);
+        tag = quota__tag_about(b, seen, about_ns);
         allowance = quota__allowance(b, l, tag);
         used = quota__used(seen, tag) + octets;
         if (used > allowance)

@@ -121,6 +121,9 @@ std::uint64_t bpf_ktime_get_ns(void) {
 std::uint64_t bpf_ktime_get_coarse_ns(void) {
     return Kernel::get().monotonic_ns;
 }
+std::uint64_t bpf_jiffies64(void) {
+    return Kernel::get().boot_ns; // the clocks are never late
+}
 std::uint64_t bpf_ktime_get_boot_ns(void) {
     return Kernel::get().boot_ns;
 }

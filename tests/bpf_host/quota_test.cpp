@@ -24,6 +24,22 @@ namespace {
 constexpr std::uint64_t second = 1'000'000'000, hour = 3600, day = 86400; // ns; s, s
 std::atomic<std::uint64_t> clock_ns;
 
+// What is said to be about now: so far off that the clock is looked at, or what it is.
+constexpr std::uint64_t far_off = 1000 * day * second;
+std::uint64_t off_ns = far_off;
+
+struct Off { // until the end of its scope
+    explicit Off(std::uint64_t ns) { off_ns = ns; }
+    ~Off() { off_ns = far_off; }
+    Off(const Off &) = delete;
+    Off &operator=(const Off &) = delete;
+};
+
+std::uint64_t spend_about_now(struct ps_budget &budget, const struct ps_limits &limits,
+                              std::uint64_t octets) {
+    return quota__spend(&budget, &limits, octets, clock_ns + off_ns);
+}
+
 // What another CPU does at the moment when this one looks at the clock for the n-th time: between what it read and its swap.
 struct Meanwhile {
     int looks_left = -1;
@@ -43,13 +59,13 @@ struct ps_limits limits_of(std::uint64_t quota, std::uint64_t window_s) {
 using Passed = std::map<std::uint16_t, std::uint64_t>;
 
 void spend(struct ps_budget &budget, const struct ps_limits &limits, std::uint64_t octets, Passed &passed) {
-    const std::uint64_t said = quota__spend(&budget, &limits, octets);
+    const std::uint64_t said = spend_about_now(budget, limits, octets);
     if (!(said & QUOTA_SPENT))
         passed[static_cast<std::uint16_t>(said >> QUOTA_TAG_SHIFT)] += octets;
 }
 
 bool holds(struct ps_budget &budget, const struct ps_limits &limits, std::uint64_t octets) {
-    return !(quota__spend(&budget, &limits, octets) & QUOTA_SPENT);
+    return !(spend_about_now(budget, limits, octets) & QUOTA_SPENT);
 }
 
 std::uint64_t sum(const std::vector<Passed> &all) {
@@ -90,6 +106,7 @@ TEST_CASE("whatever another CPU spends between a look at the budget and its chan
     const auto ours = GENERATE(hour, day), theirs = GENERATE(hour, day);
     const auto at = GENERATE(range(0, 6));
     const bool turns = GENERATE(false, true); // the windows of `before` are over when the other CPU comes
+    const Off off(GENERATE(far_off, std::uint64_t{0}));
     const auto limits = limits_of(quota, ours), other_limits = limits_of(quota, theirs);
     INFO("before " << before << ", ours " << ours << ", theirs " << theirs << ", look " << at);
     clock_ns = 100 * second;
@@ -148,6 +165,7 @@ TEST_CASE("the first octets of two CPUs are both counted") {
 }
 
 TEST_CASE("while windows turn, none holds more than the quota") {
+    const Off off(GENERATE(far_off, std::uint64_t{0}, -second / 4)); // the last: a tick that is late
     clock_ns = 100 * second;
     constexpr std::uint64_t quota = 30'000;
     const auto limits = limits_of(quota, 1);
@@ -188,11 +206,31 @@ TEST_CASE("another length of window begins it anew, with what is spent of the pr
     CHECK_FALSE(holds(budget, of_day, 1));
 }
 
+TEST_CASE("a clock that is late counts in the window that there is, and turns none back") {
+    clock_ns = 100 * second;
+    const auto limits = limits_of(1000, 10);
+    struct ps_budget budget {};
+    REQUIRE(holds(budget, limits, 600));
+    clock_ns += 12 * second;
+    {
+        const Off late(-5 * second); // to it the window is not over
+        CHECK_FALSE(holds(budget, limits, 401));
+        CHECK(holds(budget, limits, 400));
+    }
+    CHECK(holds(budget, limits, 900));
+    {
+        const Off late(-5 * second);
+        CHECK(holds(budget, limits, 100));
+        CHECK_FALSE(holds(budget, limits, 1));
+    }
+    CHECK_FALSE(holds(budget, limits, 1));
+}
+
 TEST_CASE("what is given back is of its own window") {
     clock_ns = 100 * second;
     const auto limits = limits_of(1000, 10);
     struct ps_budget budget {};
-    const auto tag = static_cast<std::uint16_t>(quota__spend(&budget, &limits, 700) >> QUOTA_TAG_SHIFT);
+    const auto tag = static_cast<std::uint16_t>(spend_about_now(budget, limits, 700) >> QUOTA_TAG_SHIFT);
     quota__unspend(&budget, 700, tag);
     REQUIRE(holds(budget, limits, 900));
     clock_ns += 10 * second;
@@ -227,13 +265,13 @@ TEST_CASE("each mark is told once a window, and what was granted is for one wind
     clock_ns = 100 * second;
     const auto limits = limits_of(1000, 10);
     struct ps_budget budget {};
-    CHECK((quota__spend(&budget, &limits, 799) & QUOTA_MARK) == 0);
-    CHECK((quota__spend(&budget, &limits, 1) & QUOTA_MARK) == 80);
-    CHECK((quota__spend(&budget, &limits, 1) & QUOTA_MARK) == 0);
-    CHECK((quota__spend(&budget, &limits, 300) & QUOTA_MARK) == 100);
-    CHECK((quota__spend(&budget, &limits, 300) & QUOTA_MARK) == 0);
+    CHECK((spend_about_now(budget, limits, 799) & QUOTA_MARK) == 0);
+    CHECK((spend_about_now(budget, limits, 1) & QUOTA_MARK) == 80);
+    CHECK((spend_about_now(budget, limits, 1) & QUOTA_MARK) == 0);
+    CHECK((spend_about_now(budget, limits, 300) & QUOTA_MARK) == 100);
+    CHECK((spend_about_now(budget, limits, 300) & QUOTA_MARK) == 0);
     budget.granted = PS_SPENT(PS_SPENT_TAG(0, 0), 500);
     CHECK(holds(budget, limits, 699));
     clock_ns += 10 * second;
-    CHECK((quota__spend(&budget, &limits, 1500) & QUOTA_MARK) == 100);
+    CHECK((spend_about_now(budget, limits, 1500) & QUOTA_MARK) == 100);
 }

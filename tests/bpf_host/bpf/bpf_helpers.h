@@ -40,6 +40,7 @@ void bpf_ringbuf_submit(void *record, __u64 flags);
 __u64 bpf_ktime_get_ns(void);
 __u64 bpf_ktime_get_boot_ns(void);
 __u64 bpf_ktime_get_coarse_ns(void);
+__u64 bpf_jiffies64(void);
 
 /* Of packets and tasks, which the host has none of: they end the test. */
 long bpf_skb_load_bytes(const struct __sk_buff *skb, __u32 offset, void *to, __u32 length);
