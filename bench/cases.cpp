@@ -119,7 +119,7 @@ class Cases {
         Case made{std::move(before),
                   std::move(sample),
                   program,
-                  program == egress_ ? empty_.egress : empty_.ingress,
+                  program == ingress_ ? empty_.ingress : empty_.egress,
                   {}};
         made.row.what = std::move(what);
         if (net_budget)
@@ -159,6 +159,8 @@ class Cases {
             repeated(frame(v4_ends("93.184.216.34", 443), ip_udp, data), true), egress_);
         add("denied TCP SYN, no rule (ring full: nobody reads events here)", domains(1000),
             repeated(frame(v4_ends("203.0.113.1", 443), ip_tcp, {}), false), egress_);
+        add(
+            "the kernel's clock, read once", [] {}, repeated(frame(v4, ip_tcp, data), true), empty_.clock);
         add_unmanaged("unmanaged packet out, rows at 1 depth", world_.own_level(), frame(v4, ip_tcp, data),
                       egress_)
             .crowded_too = true;

@@ -25,7 +25,8 @@ VERDICT = [f"real packet {way} an established TCP flow, {family}" for way in ("o
     "DNS answer, 4 addresses, first time, one run each; 10000 containers",
     *[f"real {what} {way}, limits: {limits}" for what in ("TCP packet", "UDP datagram") for way in ("out", "in") for limits in (
         "none", "egress rate of the container", "packet rate of the container", "quota of the container", "all of the container",
-        "all of container and rule", "none, counted by learned name", "all of container and rule, counted by learned name")],
+        "all of container and rule", "none, counted by learned name", "all of container and rule, counted by learned name",
+        "none, flow log", "all of container and rule, counted by learned name, flow log")], "the kernel's clock, read once",
     *[f"new flow, TCP SYN, {what}" for what in ("1 limited rule", "1 limited rule; 10000 containers", "1000 limited rules",
                                                 "1000 limited rules; 64 containers")]]
 TRAFFIC = [f"{called}: {traffic.NAMES[place]}" for kind, _, called, _ in traffic.KINDS for place in traffic.NAMES if traffic.can(place, kind)]

@@ -5,6 +5,7 @@
 #include "bench/live_packets.h"
 #include "userspace/base/cgroup_mount.h"
 
+#include "bench_clock.skel.h"
 #include "bench_empty.skel.h"
 
 #include <cerrno>
@@ -26,6 +27,7 @@ namespace {
 constexpr Effort full{40, 20000, 400}, quick{4, 5000, 100};
 
 struct Destroy {
+    void operator()(bench_clock_bpf *skeleton) const { bench_clock_bpf__destroy(skeleton); }
     void operator()(bench_empty_bpf *skeleton) const { bench_empty_bpf__destroy(skeleton); }
 };
 
@@ -48,10 +50,12 @@ void measure(const differential::Surroundings &surroundings, const std::filesyst
              const std::string &name, const std::filesystem::path &outside, const Effort &effort,
              const std::string &json) {
     const std::unique_ptr<bench_empty_bpf, Destroy> empty(bench_empty_bpf__open_and_load());
-    if (!empty)
+    const std::unique_ptr<bench_clock_bpf, Destroy> clock(bench_clock_bpf__open_and_load());
+    if (!empty || !clock)
         throw std::runtime_error("load the empty programs");
     const EmptyPrograms programs{bpf_program__fd(empty->progs.empty_egress),
-                                 bpf_program__fd(empty->progs.empty_ingress)};
+                                 bpf_program__fd(empty->progs.empty_ingress),
+                                 bpf_program__fd(clock->progs.clock_egress)};
     World world(surroundings, 1);
     std::vector<std::vector<Row>> parts;
     for (const auto &part : {limited_rows, test_run_rows})

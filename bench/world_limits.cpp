@@ -53,27 +53,30 @@ policy::Image compiled(const policy::Policy &policy) {
     return policy::compile({&policy}, environment);
 }
 
-// Kinds of the container's limits and of the rule's; by a learned name or by a CIDR.
+// Kinds of the container's limits and of the rule's; by a learned name or by a CIDR; with a flow log.
 struct Recipe {
     World::Limited about;
     int container, by_rule;
-    bool by_name;
+    bool by_name = false, logs_flows = false;
 };
 const std::vector<Recipe> recipes{
-    {{"none"}, 0, 0, false},
-    {{"egress rate of the container"}, egress, 0, false},
-    {{"packet rate of the container"}, packets, 0, false},
-    {{"quota of the container"}, quota, 0, false},
-    {{"all of the container"}, all, 0, false},
-    {{"all of container and rule"}, all, all, false},
+    {{"none"}, 0, 0},
+    {{"egress rate of the container"}, egress, 0},
+    {{"packet rate of the container"}, packets, 0},
+    {{"quota of the container"}, quota, 0},
+    {{"all of the container"}, all, 0},
+    {{"all of container and rule"}, all, all},
     {{"none, counted by learned name"}, 0, 0, true},
     {{"all of container and rule, counted by learned name", true}, all, all, true},
+    {{"none, flow log"}, 0, 0, false, true},
+    {{"all of container and rule, counted by learned name, flow log", true}, all, all, true, true},
 };
 
 policy::Image image_of(const Recipe &recipe) {
     policy::Policy made;
     made.name = "limited";
     made.limits = limits(recipe.container);
+    made.logs_flows = recipe.logs_flows;
     auto only = rule("only", recipe.by_rule);
     if (recipe.by_name)
         only.domains = {{policy::NamePattern::Kind::exact, "limited.bench.example"}};

@@ -128,6 +128,7 @@ KernelGate::KernelGate(std::uint64_t cgroup_id, unsigned ifindex) : parts_(std::
     gate.hash_seed = cgroup_id * 0x9e3779b97f4a7c15ULL;
     gate.learned_per_slot = gate.queries_per_slot = gate.udp_peers_per_slot = 1024;
     gate.name_rows_per_slot = 0;
+    gate.flows_per_slot = 1024;
     gate.domains_per_slot = 65536; // more than a run has names: an evicted text can't be judged again
     put(skeleton->maps.gate, std::uint32_t{0}, gate);
     abi::ps_row row{};

@@ -187,21 +187,23 @@ def test_nothing_else_was_counted(world):
 
 
 def test_each_learned_name_has_its_own_sum(world):
+    """Or a part of it, where it was idle and made room for others: the rest is of "(other)"."""
     for container in world.containers:
         rows = [row for row in world.last.of(container.path) if (row["rule"], row["reason"]) == ("named", "learned")]
         told = {row["domain"]: (row["packets"], row["bytes"]) for row in rows}
         by_name = zip(*(sender["entries"][NAMED]["sent"] for sender in world.books[container.name]))
         sent = {f"run-{n}.odd.test": added(counts) for n, counts in enumerate(by_name, 1)}
-        rest = added(counts for name, counts in sent.items() if name not in told)
-        assert told.pop("(other)") == rest, container.name
-        assert len(told) > 50 and told == {name: sent[name] for name in told}, container.name
+        other = told.pop("(other)")
+        assert len(told) > 20 and all(a <= b for name in told for a, b in zip(told[name], sent[name])), container.name
+        assert added([other, *told.values()]) == added(sent.values()), container.name
 
 
 def test_no_counter_goes_back(world):
     assert len(world.readings) == 2 * len(RESTARTS) + 2
-    for before, after in zip(world.readings, world.readings[1:]):
-        fallen = {key: (counts, after.rows.get(key)) for key, counts in before.rows.items()
-                  if any(a > b for a, b in zip(counts, after.rows.get(key, (0, 0))))}
+    sums = [{container.path: by_key(reading.of(container.path)) for container in world.containers} for reading in world.readings]
+    for before, after in zip(sums, sums[1:]):  # names that made room are still in their rule's sum
+        fallen = {(path, *key): (counts, after[path].get(key)) for path, rows in before.items() for key, counts in rows.items()
+                  if any(a > b for a, b in zip(counts, after[path].get(key, (0, 0))))}
         assert not fallen, fallen
     grown = [sum(b[0] for b in r.rows.values()) for r in world.readings]
     assert grown[-1] - grown[0] >= PACKETS[world.where]
