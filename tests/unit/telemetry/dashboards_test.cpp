@@ -145,6 +145,6 @@ TEST_CASE("the alerts are YAML and ask for what the page tells; each says what i
     CHECK(names.size() >= 10);
     // Octets and hits can't tell it: the last packet need not fit, and `increase` of a new series is 0.
     CHECK(expressions["PenstockQuotaSpent"] == R"(penstock_quota_is_spent{mode="enforce"} == 1)");
-    // `and` with the hour before would leave out who has none.
+    // `and` with an hour ago would leave out who has none.
     CHECK(expressions["PenstockDenialsSurge"].find("\nunless\n") != std::string::npos);
 }
