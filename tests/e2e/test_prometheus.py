@@ -13,14 +13,17 @@ from pathlib import Path
 import pytest
 
 from clients import tool
+from internet import DNSMASQ
 from observe import until
 from quotas import HEAD, ONE, OUT, PACKET, PORT, spend
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
 RULES, DASHBOARD = PACKAGING / "prometheus/penstock.rules.yml", PACKAGING / "grafana/penstock.json"
+ECHO, DENIALS = 9000, 2000  # a container may tell of 1,000 at once
 SPECS = {"spent": f"  allow: [{{name: out, {OUT}, limits: {{quota: {10 * PACKET}B/24h egress}}}}]\n",
          "near": f"  allow: [{{name: out, {OUT}, limits: {{quota: {10 * PACKET}B/24h egress}}}}]\n",
-         "limited": f"  allow: [{{name: out, {OUT}}}]\n  limits: {{packets: 1/h burst 64}}\n"}
+         "busy": f"  dns: {{resolvers: [{DNSMASQ}], search: []}}\n  allow: [{{domains: [good.test]}}, {{cidrs: [{ONE}], ports: [udp/{ECHO}]}}]\n"
+                 "  limits: {packets: 1/h burst 64}\n"}
 CONFIG = """global: {{scrape_interval: 1s, evaluation_interval: 1s}}
 rule_files: [{rules}]
 scrape_configs:
@@ -77,7 +80,10 @@ def world(lab, tmp_path_factory):
                      "--metrics-address", target)
     assert spend(made["spent"], 11) == {"sent": 10, "EPERM": 1}
     assert spend(made["near"], 9) == {"sent": 9}
-    made["limited"].probe("datagrams", address=ONE, port=PORT, octets=PACKET, count=70)
+    busy = made["busy"]
+    assert busy.probe("query", server=DNSMASQ, name="good.test")["error"] is None
+    assert busy.probe("echoes", address=ONE, port=ECHO, octets=PACKET, count=70)["outcomes"].count(None) > 20
+    assert busy.probe("datagrams", address=ONE, port=PORT, octets=PACKET, count=DENIALS)["outcomes"] == {"EPERM": DENIALS}
     prometheus = Prometheus(tmp_path_factory.mktemp("prometheus"), target)
     try:
         until(prometheus.is_scraping, 30, f"the daemon is scraped; {prometheus.log.read_text()[-2000:]}")
@@ -113,7 +119,7 @@ def test_a_spent_quota_alerts_until_it_is_reset(lab, world):
     both = {("PenstockQuotaSpent", made["spent"].path), ("PenstockQuotaNearlySpent", made["near"].path)}
     until(lambda: set(told()) == both, 30, "both quotas are told of")
     assert re.search(r"/near on 127.0.0.1:\d+ has spent 90 % of a quota", told()["PenstockQuotaNearlySpent", made["near"].path])
-    assert lab.daemon.cli("quota", "reset", made["spent"].path).returncode == 0
+    assert lab.daemon.cli("quota", "reset", "--container", made["spent"].path, "--rule", "spent/out").returncode == 0
     until(lambda: set(told()) == {("PenstockQuotaNearlySpent", made["near"].path)}, 30, "the quota that was reset is not")
 
 
