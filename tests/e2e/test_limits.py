@@ -121,7 +121,7 @@ def test_ingress_octets_are_the_burst_and_no_more(world, watch):
         assert outcomes == [None] * 143 + ["unanswered"] * 7, outcomes
         seen.counted(7, direction="ingress", verdict="deny", reason="ingress-rate")
         seen.counted(143, direction="ingress", verdict="allow", reason="inbound")
-    assert left(container, 150, destination=ONE, port=9000)[0] == 70
+    assert left(container, 150, destination=ONE, port=9000)[0] == 150
 
 
 # ---- quotas ----
