@@ -6,7 +6,8 @@
  * Rules: fixed-width types; every padding byte is a named field and is zero (keys are compared as
  * bytes); addresses are 16 octets in network order, IPv4 as ::ffff:a.b.c.d; ports are host order
  * unless the name ends in _be; times are nanoseconds of CLOCK_MONOTONIC; a change of any layout or
- * meaning raises PS_ABI_VERSION, which decides whether pinned maps are adopted.
+ * meaning raises PS_ABI_VERSION, which decides whether pinned maps are adopted. But `sockets`, which only programs
+ * read, may get new meanings that programs before and after take safely.
  */
 #pragma once
 
@@ -355,11 +356,11 @@ PS_ASSERT_SIZE(ps_heads, 32);
 
 /*
  * sockets: SK_STORAGE, TCP and connected UDP. What an open flow was allowed by, and where it is counted. UDP sockets may be
- * used on several CPUs at once: `flow` alone says whether a packet is known, the rest may then be another flow's of the
- * same socket, and decides nothing.
+ * used on several CPUs at once: `flow` is looked at before the rest is used and once more after it was charged. What an older
+ * program left is safe: 0 in a field that it did not know, and without the marks of a charge all is looked at.
  */
 struct ps_socket {
-    __u64 flow;      /* hash of the allowed flow, its slot, serial and binding; 0: none */
+    __u64 flow;      /* hash of the allowed flow, its slot, serial and binding; 0: none; 1: being written */
     __u64 name_hash; /* the learned name that allowed the flow, 0 if a CIDR did */
     __u64 rule;
     __u64 container, by_rule; /* charges: see limiter__find; 0: not limited */

@@ -52,8 +52,8 @@ abi::ps_rate bucket_of(const Rate &rate, Quantity quantity) {
     Wide cost = 0;
     for (bucket.shift = most_shift;; --bucket.shift) {
         cost = rounded_up(static_cast<Wide>(rate.per_ns) << bucket.shift, rate.amount);
-        // At shift 0 it fits: the least burst is a 16th (packets), more than that (octets) or all (count) of the most units, and refills
-        // in 2^55 ns.
+        // At shift 0 it fits: the least burst is a 16th (packets), more (octets) or all (count) of the most units, and
+        // refills in 2^55 ns.
         if (bucket.shift == 0 || cost * most_units(quantity) < Wide{1} << 63)
             break;
     }

@@ -130,6 +130,6 @@ PS_GLOBAL int flow_log__known(__u32 row_plus_1, __u32 direction, __u32 tcp_flags
     struct ps_flow *row = flow_log__at(row_plus_1);
 
     if (row)
-        flow_log__add(row, direction, tcp_flags, packets, octets, clock__monotonic());
+        flow_log__add(row, direction, tcp_flags, packets, octets, clock__late_monotonic_ns());
     return 0;
 }

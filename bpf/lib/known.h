@@ -15,6 +15,7 @@
 #define KNOWN_CONNECTED 1        /* sk->state, TCP_ESTABLISHED: of connected UDP, too */
 #define KNOWN_UDP_NS PS_NS_PER_S /* then the rules and the peer's time are looked at again */
 #define KNOWN_PRIME 0x9e3779b97f4a7c15ULL
+#define KNOWN_BUSY 1 /* in the place of the flow: somebody writes what is remembered */
 
 /* A socket that may remember: not raw, whose headers are whatever it says; UDP only to one peer. */
 static __always_inline int known__may_remember(const struct bpf_sock *sk) {
@@ -25,13 +26,11 @@ static __always_inline int known__may_remember(const struct bpf_sock *sk) {
 
 /* ---- a flow in one word ---- */
 
-struct known_flow {
-    __u32 own[4], peer[4]; /* as in the packet; of IPv4 the first */
+struct known_flow { /* small: the chain of calls below is at the end of its stack */
+    __u64 hash;     /* of the addresses */
     __u16 own_port, peer_port;
-    __u8
-        headers; /* octets of L3 and L4; small fields, since the chain of calls below is at the end of its stack */
+    __u8 headers; /* octets of L3 and L4 */
     __u8 tcp_flags;
-    __u8 is_v4;
 };
 
 static __always_inline __u64 known__mix(__u64 hash, __u32 high, __u32 low) {
@@ -39,26 +38,25 @@ static __always_inline __u64 known__mix(__u64 hash, __u32 high, __u32 low) {
     return hash ^ hash >> 32;
 }
 
+/* The seed keeps a container from making two flows with one word. */
+static __always_inline __u64 known__seed(void) {
+    const struct ps_gate *g = identity__gate();
+
+    return g ? g->hash_seed : 0;
+}
+
 /*
  * The flow, for the slot's present tenant under its present policy. One word, so that it is remembered and compared in one
  * go: threads that send on one UDP socket write its memory side by side, and a mixture of two flows must not be known.
- * The seed keeps a container from making two flows with one word.
  */
 static __always_inline __u64 known__word(const struct known_flow *k, const struct ps_slot *slot,
                                          __u64 binding) {
-    const struct ps_gate *g = identity__gate();
     __u64 recount = *(volatile const __u32 *)&slot->recount,
-          hash = known__mix((g ? g->hash_seed : 0) + recount * KNOWN_PRIME, slot->serial,
+          hash = known__mix(k->hash + recount * KNOWN_PRIME, slot->serial,
                             (__u32)k->own_port << 16 | k->peer_port);
 
     hash = known__mix(hash, (__u32)(binding >> 32), (__u32)binding);
-    hash = known__mix(hash, k->own[0], k->peer[0]);
-    if (!k->is_v4) {
-        hash = known__mix(hash, k->own[1], k->peer[1]);
-        hash = known__mix(hash, k->own[2], k->peer[2]);
-        hash = known__mix(hash, k->own[3], k->peer[3]);
-    }
-    return hash ? hash : 1;
+    return hash > KNOWN_BUSY ? hash : KNOWN_BUSY + 1;
 }
 
 /* ---- the packet's flow ---- */
@@ -89,9 +87,7 @@ static __always_inline int known__read_v4(struct __sk_buff *skb, struct known_fl
         return 0; /* options, fragments */
     l4 = known__l4(k, h + 20, protocol);
     k->headers = (__u8)(20 + l4);
-    k->is_v4 = 1;
-    k->own[0] = known__u32(h + (out ? 12 : 16));
-    k->peer[0] = known__u32(h + (out ? 16 : 12));
+    k->hash = known__mix(known__seed(), known__u32(h + (out ? 12 : 16)), known__u32(h + (out ? 16 : 12)));
     k->own_port = cursor__be16(h + (out ? 20 : 22));
     k->peer_port = cursor__be16(h + (out ? 22 : 20));
     return l4 != 0;
@@ -108,10 +104,9 @@ static __always_inline int known__read_v6(struct __sk_buff *skb, struct known_fl
         return 0; /* extension headers */
     l4 = known__l4(k, h + 40, protocol);
     k->headers = (__u8)(40 + l4);
-    for (int i = 0; i < 4; i++) {
-        k->own[i] = known__u32(h + (out ? 8 : 24) + 4 * i);
-        k->peer[i] = known__u32(h + (out ? 24 : 8) + 4 * i);
-    }
+    k->hash = known__seed();
+    for (int i = 0; i < 16; i += 4)
+        k->hash = known__mix(k->hash, known__u32(h + (out ? 8 : 24) + i), known__u32(h + (out ? 24 : 8) + i));
     k->own_port = cursor__be16(h + (out ? 40 : 42));
     k->peer_port = cursor__be16(h + (out ? 42 : 40));
     return l4 != 0;
@@ -119,18 +114,15 @@ static __always_inline int known__read_v6(struct __sk_buff *skb, struct known_fl
 
 /* The same of a flow that packet.h has read. */
 static __always_inline void known__of_flow(struct known_flow *k, const struct flow *f) {
-    k->is_v4 = (__u8)address__is_v4(&f->remote);
     k->own_port = f->local_port;
     k->peer_port = f->remote_port;
-    if (k->is_v4) {
-        k->own[0] = f->local.words[3];
-        k->peer[0] = f->remote.words[3];
+    k->hash = known__seed();
+    if (address__is_v4(&f->remote)) {
+        k->hash = known__mix(k->hash, f->local.words[3], f->remote.words[3]);
         return;
     }
-    for (int i = 0; i < 4; i++) {
-        k->own[i] = f->local.words[i];
-        k->peer[i] = f->remote.words[i];
-    }
+    for (int i = 0; i < 4; i++)
+        k->hash = known__mix(k->hash, f->local.words[i], f->remote.words[i]);
 }
 
 /* ---- what is known ---- */
@@ -147,20 +139,20 @@ static __always_inline __u64 known__word_now(const struct ps_socket *m, const st
 
 /* Over a limit, or is what it spends in other hands? Then it is judged, charged and counted like any other. */
 static __always_inline int known__is_over(const struct __sk_buff *skb, const struct ps_socket *m,
-                                          int direction, __u32 length, __u32 packets) {
-    if (limiter__are_free(m->container, m->by_rule, (__u32)direction))
+                                          __u64 container, __u64 by_rule, __u32 direction, __u32 length,
+                                          __u32 packets) {
+    if (limiter__are_free(container, by_rule, direction))
         return 0;
-    if (!limiter__is_of(m->container, m->slot, 0) || !limiter__is_of(m->by_rule, m->slot, m->rule))
+    if (!limiter__is_of(container, m->slot, 0) || !limiter__is_of(by_rule, m->slot, m->rule))
         return 1;
-    return skb->ifindex != PS_IFINDEX_LO &&
-           limiter__both(m->container, m->by_rule, (__u32)direction, length, packets);
+    return skb->ifindex != PS_IFINDEX_LO && limiter__both(container, by_rule, direction, length, packets);
 }
 
 /* Is UDP's memory still good? What comes over lo may be anybody's. */
 static __always_inline int known__udp_holds(const struct __sk_buff *skb, const struct bpf_sock *sk,
                                             const struct ps_socket *m, int out) {
     return sk->state == KNOWN_CONNECTED && (out || skb->ifindex != PS_IFINDEX_LO) &&
-           clock__monotonic() - m->judged_ns <= KNOWN_UDP_NS;
+           clock__late_monotonic_ns() - m->judged_ns <= KNOWN_UDP_NS;
 }
 
 static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
@@ -168,9 +160,9 @@ static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
     struct bpf_sock *sk = skb->sk;
     struct known_flow k = {};
     const struct ps_socket *m;
-    __u32 length = skb->len, packets = 1;
+    __u32 length = skb->len, packets = 1, cell, row;
     __u8 protocol;
-    __u64 word, cut;
+    __u64 word, cut, container, by_rule;
 
     m = sk ? bpf_sk_storage_get(&sockets, sk, 0, 0) : 0;
     word = m ? *(volatile const __u64 *)&m->flow : 0;
@@ -182,7 +174,14 @@ static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
     if (!(skb->protocol == bpf_htons(0x0800) ? known__read_v4(skb, &k, protocol, out)
                                              : known__read_v6(skb, &k, protocol, out)))
         return 0;
-    if (known__word_now(m, &k) != word || (m->flow_row && !flow_log__is_of(m->flow_row, word)))
+    container = m->container;
+    by_rule = m->by_rule;
+    cell = out ? m->egress_cell : m->ingress_cell;
+    row = m->flow_row;
+    asm volatile("" ::: "memory"); /* all of it between the two looks at the flow */
+    if (known__word_now(m, &k) != word || *(volatile const __u64 *)&m->flow != word)
+        return 0; /* the latter: overtaken by another thread, and what was read may be of its flow */
+    if (row && !flow_log__is_of(row, word))
         return 0;
     if (skb->gso_segs > 1) {
         packets = skb->gso_segs;
@@ -192,11 +191,11 @@ static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
         length = (__u32)cut;
         packets = (__u32)(cut >> 32);
     }
-    if (known__is_over(skb, m, direction, length, packets))
+    if (known__is_over(skb, m, container, by_rule, (__u32)direction, length, packets))
         return 0;
-    account__count(out ? m->egress_cell : m->ingress_cell, packets, length);
-    if (m->flow_row)
-        flow_log__known(m->flow_row, (__u32)direction, k.tcp_flags, packets, length);
+    account__count(cell, packets, length);
+    if (row)
+        flow_log__known(row, (__u32)direction, k.tcp_flags, packets, length);
     return 1;
 }
 
@@ -266,8 +265,8 @@ PS_GLOBAL int known__remember(struct __sk_buff *skb, __u32 index, __u32 reason) 
     m = slot ? bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE) : 0;
     if (!m)
         return 0; /* no memory: judged again next time */
-    *(volatile __u64 *)&m->flow = 0;
-    asm volatile("" ::: "memory");
+    if (__sync_lock_test_and_set(&m->flow, KNOWN_BUSY) == KNOWN_BUSY)
+        return 0; /* another thread, or the packet that this one interrupts: judged again next time */
     if (!(s->past & PAST_SAME_FLOW))
         m->accepted = 0;
     m->name_hash = s->best.name_hash;
@@ -280,7 +279,7 @@ PS_GLOBAL int known__remember(struct __sk_buff *skb, __u32 index, __u32 reason) 
     m->slot = s->slot;
     m->serial = slot->serial;
     m->protocol = (__u8)sk->protocol;
-    m->judged_ns = clock__monotonic();
+    m->judged_ns = clock__late_monotonic_ns();
     m->egress_cell = account__cell(s->slot, m->rule, m->name_hash, ACCOUNT_ROW(PS_EGRESS, PS_ALLOW, reason));
     m->ingress_cell =
         account__cell(s->slot, m->rule, m->name_hash, ACCOUNT_ROW(PS_INGRESS, PS_ALLOW, PS_R_INBOUND));

@@ -45,7 +45,7 @@ PS_GLOBAL __u32 limiter__budget(__u32 slot, __u64 rule) {
 #define LIMITER_LIMITS 0xfffff
 #define LIMITER_UNTIMED (1U << 28) /* no rate */
 #define LIMITER_FREE (1U << 30)    /* no rate and no quota */
-_Static_assert(PS_LIMITS <= LIMITER_LIMITS, "a charge has room for the number of every limit");
+_Static_assert(PS_LIMITS < LIMITER_LIMITS, "a charge has room for the number of every limit");
 
 static __always_inline int limiter__counts(const struct ps_limits *l, __u32 direction) {
     return l->quota_bytes && l->quota_directions >> (direction & 1) & 1;
@@ -66,13 +66,18 @@ static __always_inline int limiter__is(__u64 charge, __u32 mark, __u32 direction
 PS_GLOBAL __u64 limiter__find(__u32 slot, __u32 policy, __u64 rule) {
     struct ps_limits_key key = {.rule = rule, .policy = (__u16)policy};
     const __u32 *found = bpf_map_lookup_elem(&limit_ids, &key);
-    const struct ps_limits *l = found ? bpf_map_lookup_elem(&limits, found) : 0;
+    const struct ps_limits *l;
+    __u32 index;
 
+    if (!found)
+        return 0;
+    index = *found;
+    l = bpf_map_lookup_elem(&limits, &index);
     if (!l)
-        return found ? LIMITER_LIMITS : 0; /* whose limits are nowhere: denied */
+        return LIMITER_LIMITS; /* of which there are none: denied */
     return (__u64)limiter__budget(slot, rule) << 32 |
            limiter__marks(l, &l->rates[PS_RATE_EGRESS], PS_EGRESS) |
-           limiter__marks(l, &l->rates[PS_RATE_INGRESS], PS_INGRESS) | (*found + 1);
+           limiter__marks(l, &l->rates[PS_RATE_INGRESS], PS_INGRESS) | (index + 1);
 }
 
 /* ---- rates ---- */
@@ -154,9 +159,9 @@ static __always_inline __u32 limiter__take_rates(const struct ps_limits *l, stru
 }
 
 /*
- * Charges a packet, or a GSO buffer that becomes `packets` of them with `octets` altogether, now (CLOCK_MONOTONIC, if
- * there are rates). The reason of the limit that does not hold it, then nothing is charged; or 0, and above LIMITER_REASON the tag of the quota's
- * window.
+ * Charges a packet, or a GSO buffer that becomes `packets` of them with `octets` altogether; `now` of CLOCK_MONOTONIC, if
+ * there is a rate. The reason of the limit that does not hold it, then nothing is charged; or 0, and above LIMITER_REASON
+ * the tag of the quota's window.
  */
 #define LIMITER_REASON 0xff
 PS_GLOBAL __u32 limiter__packet(__u64 charge, __u32 direction, __u32 octets, __u32 packets, __u64 now) {
@@ -170,7 +175,7 @@ PS_GLOBAL __u32 limiter__packet(__u64 charge, __u32 direction, __u32 octets, __u
     reason = limiter__take_rates(l, b, direction, octets, packets, now);
     if (reason || !limiter__counts(l, direction))
         return reason;
-    spent = quota__spend(b, l, octets, clock__boot());
+    spent = quota__spend(b, l, octets, clock__late_boot_ns());
     if (spent & QUOTA_MARK)
         event__quota(b->slot, b->rule, spent & QUOTA_MARK);
     if (!(spent & QUOTA_SPENT))

@@ -283,8 +283,8 @@ struct tick_clock {
 
 /* clock.h's */
 struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 1);
     __type(key, __u32);
     __type(value, struct tick_clock);
-} tick_clock SEC(".maps") __weak;
+} tick_clocks SEC(".maps") __weak;

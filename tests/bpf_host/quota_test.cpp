@@ -24,23 +24,27 @@ namespace {
 constexpr std::uint64_t second = 1'000'000'000, hour = 3600, day = 86400; // ns; s, s
 std::atomic<std::uint64_t> clock_ns;
 
-// What is said to be about now: so far off that the clock is looked at, or what it is.
-constexpr std::uint64_t far_off = 1000 * day * second;
-std::uint64_t off_ns = far_off;
+// How far the time that quota__spend is told is off. Far: never in the window that there is, so that it asks the clock.
+constexpr std::uint64_t far = 1000 * day * second;
+std::uint64_t off_ns = far;
 
 struct Off { // until the end of its scope
     explicit Off(std::uint64_t ns) { off_ns = ns; }
-    ~Off() { off_ns = far_off; }
+    ~Off() { off_ns = far; }
     Off(const Off &) = delete;
     Off &operator=(const Off &) = delete;
 };
+
+constexpr std::uint64_t late(std::uint64_t ns) {
+    return std::uint64_t{0} - ns;
+}
 
 std::uint64_t spend_about_now(struct ps_budget &budget, const struct ps_limits &limits,
                               std::uint64_t octets) {
     return quota__spend(&budget, &limits, octets, clock_ns + off_ns);
 }
 
-// What another CPU does at the moment when this one looks at the clock for the n-th time: between what it read and its swap.
+// What another CPU does when this one has looked at a word or the clock for the n-th time: between what it read and its swap.
 struct Meanwhile {
     int looks_left = -1;
     std::function<void()> act;
@@ -92,11 +96,14 @@ template <class Work> void two_threads(const Work &work) {
 
 } // namespace
 
-__u64 bpf_ktime_get_boot_ns() {
-    const std::uint64_t now = clock_ns;
+__u64 quota__looked(__u64 of_word) {
     if (meanwhile.looks_left >= 0 && meanwhile.looks_left-- == 0)
         meanwhile.act();
-    return now;
+    return of_word;
+}
+
+__u64 bpf_ktime_get_boot_ns() {
+    return quota__looked(clock_ns);
 }
 
 TEST_CASE("whatever another CPU spends between a look at the budget and its change, in windows of the same "
@@ -104,9 +111,9 @@ TEST_CASE("whatever another CPU spends between a look at the budget and its chan
     constexpr std::uint64_t quota = 1000;
     const auto before = GENERATE(std::uint64_t{0}, hour, day); // length of the windows there are; 0: none
     const auto ours = GENERATE(hour, day), theirs = GENERATE(hour, day);
-    const auto at = GENERATE(range(0, 6));
+    const auto at = GENERATE(range(0, 25));
     const bool turns = GENERATE(false, true); // the windows of `before` are over when the other CPU comes
-    const Off off(GENERATE(far_off, std::uint64_t{0}));
+    const Off off(GENERATE(far, std::uint64_t{0}));
     const auto limits = limits_of(quota, ours), other_limits = limits_of(quota, theirs);
     INFO("before " << before << ", ours " << ours << ", theirs " << theirs << ", look " << at);
     clock_ns = 100 * second;
@@ -165,7 +172,7 @@ TEST_CASE("the first octets of two CPUs are both counted") {
 }
 
 TEST_CASE("while windows turn, none holds more than the quota") {
-    const Off off(GENERATE(far_off, std::uint64_t{0}, -second / 4)); // the last: a tick that is late
+    const Off off(GENERATE(far, std::uint64_t{0}, late(second / 4)));
     clock_ns = 100 * second;
     constexpr std::uint64_t quota = 30'000;
     const auto limits = limits_of(quota, 1);
@@ -206,21 +213,19 @@ TEST_CASE("another length of window begins it anew, with what is spent of the pr
     CHECK_FALSE(holds(budget, of_day, 1));
 }
 
-TEST_CASE("a clock that is late counts in the window that there is, and turns none back") {
+TEST_CASE("a time that is late counts in the window that there is, turns none back, and refuses nobody") {
     clock_ns = 100 * second;
     const auto limits = limits_of(1000, 10);
     struct ps_budget budget {};
     REQUIRE(holds(budget, limits, 600));
     clock_ns += 12 * second;
     {
-        const Off late(-5 * second); // to it the window is not over
-        CHECK_FALSE(holds(budget, limits, 401));
-        CHECK(holds(budget, limits, 400));
-    }
-    CHECK(holds(budget, limits, 900));
-    {
-        const Off late(-5 * second);
-        CHECK(holds(budget, limits, 100));
+        const Off off(late(5 * second)); // to it the window is not over
+        CHECK(holds(budget, limits, 300));
+        CHECK(budget.spent == PS_SPENT(PS_SPENT_TAG(0, 0), 900));
+        CHECK(spend_about_now(budget, limits, 101) >> QUOTA_TAG_SHIFT == PS_SPENT_TAG(0, 1));
+        CHECK(budget.spent == PS_SPENT(PS_SPENT_TAG(0, 1), 101));
+        CHECK(holds(budget, limits, 899));
         CHECK_FALSE(holds(budget, limits, 1));
     }
     CHECK_FALSE(holds(budget, limits, 1));
