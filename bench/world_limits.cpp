@@ -126,6 +126,7 @@ Ends limited_rule_ends(int place) {
 const std::vector<World::Limited> &World::limited() {
     static const auto all_of_them = [] {
         std::vector<Limited> made;
+        made.reserve(recipes.size());
         for (const auto &recipe : recipes)
             made.push_back(recipe.about);
         return made;

@@ -84,6 +84,7 @@ std::uint64_t sum(const std::vector<Passed> &all) {
 template <class Work> void two_threads(const Work &work) {
     std::atomic<int> ready = 0;
     std::vector<std::thread> threads;
+    threads.reserve(2);
     for (int thread = 0; thread < 2; thread++)
         threads.emplace_back([&, thread] {
             for (ready++; ready < 2;)

@@ -21,9 +21,9 @@ Result<void> PolicyWriter::set_birth_resolvers(const std::vector<policy::Address
         for (const policy::Address &resolver : resolvers)
             wanted.push_back(resolver_key(id, resolver));
     for (const abi::ps_resolver_key &key : wanted)
-        if (const auto done = maps_->resolvers.update(key, 1); !done)
+        if (auto done = maps_->resolvers.update(key, 1); !done)
             return done;
-    const auto walked = maps_->resolvers.for_each([&](const abi::ps_resolver_key &key, std::uint8_t) {
+    auto walked = maps_->resolvers.for_each([&](const abi::ps_resolver_key &key, std::uint8_t) {
         if (key.policy < abi::PS_POLICY_FIRST &&
             std::ranges::none_of(wanted, [&](const auto &each) { return is_same(each, key); }))
             stale.push_back(key);
