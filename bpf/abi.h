@@ -356,7 +356,7 @@ PS_ASSERT_SIZE(ps_heads, 32);
 
 /*
  * sockets: SK_STORAGE, TCP and connected UDP. What an open flow was allowed by, and where it is counted. UDP sockets may be
- * used on several CPUs at once: `flow` is looked at before the rest is used and once more after it was charged. What an older
+ * used on several CPUs at once: `flow` is looked at before the rest is read and once more before it is used. What an older
  * program left is safe: 0 in a field that it did not know, and without the marks of a charge all is looked at.
  */
 struct ps_socket {

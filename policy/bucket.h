@@ -3,8 +3,8 @@
 //
 // Bursts: what is given, but of octets at least 144 KiB and of packets at least 64, as the kernel hands TCP's data over in
 // buffers of up to 64 KiB and headers: a bucket that holds none of them would let nothing pass, and where one holds a single
-// one, as that of packets may, connections that share it refuse each other's. Not given: as much as 100 ms bring, with the same least; of
-// connections and queries as many as one period brings ("120/min": up to 120 at once).
+// one, as that of packets may, connections that share it refuse each other's. Not given: as much as 100 ms bring, with the
+// same least; of connections and queries as many as one period brings ("120/min": up to 120 at once).
 #pragma once
 
 #include "bpf/abi.h"

@@ -15,13 +15,12 @@ import pytest
 from clients import tool
 from internet import DNSMASQ
 from observe import until
-from quotas import HEAD, ONE, OUT, PACKET, PORT, spend
+from quotas import HEAD, ONE, PACKET, PORT, RULE, spend
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
 RULES, DASHBOARD = PACKAGING / "prometheus/penstock.rules.yml", PACKAGING / "grafana/penstock.json"
 ECHO, DENIALS = 9000, 2000  # a container may tell of 1,000 at once
-SPECS = {"spent": f"  allow: [{{name: out, {OUT}, limits: {{quota: {10 * PACKET}B/24h egress}}}}]\n",
-         "near": f"  allow: [{{name: out, {OUT}, limits: {{quota: {10 * PACKET}B/24h egress}}}}]\n",
+SPECS = {"spent": RULE, "near": RULE,
          "busy": f"  dns: {{resolvers: [{DNSMASQ}], search: []}}\n  allow: [{{domains: [good.test]}}, {{cidrs: [{ONE}], ports: [udp/{ECHO}]}}]\n"
                  "  limits: {packets: 1/h burst 64}\n"}
 CONFIG = """global: {{scrape_interval: 1s, evaluation_interval: 1s}}

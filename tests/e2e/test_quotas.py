@@ -11,9 +11,8 @@ import pytest
 
 from cgroups import remove_empty
 from observe import events, until
-from quotas import HEAD, ONE, OUT, OWN, PACKET, PORT, TEN, quota, spend
+from quotas import HEAD, ONE, OUT, OWN, PACKET, PORT, RULE, quota, spend
 
-RULE = f"  allow: [{{name: out, {OUT}, limits: {{quota: {TEN}/24h egress}}}}]\n"
 SPECS = {"killed": RULE, "late": RULE, "remade": RULE, "remade-own": OWN, "rebooted": RULE, "aged": RULE, "reset": RULE,
          "added": OWN, "shown": RULE, "marks": OWN.replace("24h", "4s"), "unspent": OWN,
          "free": f"  allow: [{{name: out, {OUT}}}]\n", "audited": "  mode: audit\n" + RULE}

@@ -9,6 +9,7 @@ spec:
 ONE, PORT, PACKET = "198.51.100.41", 9001, 1028  # nothing listens there
 OUT = f"cidrs: [{ONE}], ports: [udp/{PORT}]"
 TEN = f"{10 * PACKET}B"
+RULE = f"  allow: [{{name: out, {OUT}, limits: {{quota: {TEN}/24h egress}}}}]\n"
 OWN = f"  allow: [{{name: out, {OUT}}}]\n  limits: {{quota: {TEN}/24h egress}}\n"
 
 
