@@ -2,7 +2,8 @@
 /*
  * Birth and death of cgroups. A cgroup that looks like a container gets its row when mkdir(2) is still running,
  * before any process can be in it, whether the daemon lives or not: bound to its policies where a selector names its
- * path, else to a birth verdict. rmdir marks the row, the release of the last reference deletes it: until then a socket may carry the cgroup's id, and must not become nobody's.
+ * path, else to a birth verdict. rmdir marks the row, the release of the last reference deletes it: until then a socket may
+ * carry the cgroup's id, and must not become nobody's.
  */
 #include "lib/event.h"
 #include <bpf/bpf_core_read.h>

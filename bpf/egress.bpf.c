@@ -47,15 +47,20 @@ static __always_inline void egress__decide(struct decision *d, struct __sk_buff 
         known__remember(skb, d->scratch, d->reason);
 }
 
-/* A datagram that is too long for its device leaves in pieces; TCP's segments and GSO's are not. */
-static __always_inline void egress__count_fragments(struct __sk_buff *skb, struct flow *f) {
+/* A datagram that is too long for its path leaves in pieces; TCP's segments are not. 0, or why it does not leave. */
+static __always_inline __u8 egress__count_fragments(struct __sk_buff *skb, struct flow *f) {
     __u64 cut;
 
-    if (f->protocol == PS_PROTO_TCP || skb->gso_size || skb->len <= PS_LEAST_MTU)
-        return;
-    cut = kernel__fragments(skb);
-    f->length = (__u32)cut;
-    f->packets = (__u32)(cut >> 32);
+    if (f->protocol == PS_PROTO_TCP)
+        return 0;
+    cut = kernel__fragments(skb, f->l4_offset);
+    if (!(cut >> 32))
+        return (__u8)cut;
+    if (!skb->gso_size) {
+        f->length = (__u32)cut;
+        f->packets = (__u32)(cut >> 32);
+    }
+    return 0;
 }
 
 static __always_inline int egress__judge(struct __sk_buff *skb) {
@@ -74,7 +79,8 @@ static __always_inline int egress__judge(struct __sk_buff *skb) {
     reason = packet__read(skb, &f);
     if (raw)
         reason = PS_R_RAW_SOCKET;
-    egress__count_fragments(skb, &f);
+    if (!reason)
+        reason = egress__count_fragments(skb, &f);
     if (verdict__begin(&d, &f, &me)) {
         if (reason)
             decision__deny(&d, reason, 0);

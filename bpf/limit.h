@@ -42,7 +42,9 @@ struct ps_limits {
 };
 PS_ASSERT_SIZE(ps_limits, 144);
 
-/* budget_ids: HASH -> index of budgets, an ARRAY, mmapable. Kept over changes of policy: a new limit finds what was spent. */
+/*
+ * budget_ids: HASH -> index of budgets, an ARRAY, mmapable. Kept over changes of policy: a new limit finds what was spent.
+ */
 struct ps_budget_key {
     __u64 rule; /* as in ps_limits_key */
     __u32 slot;
@@ -58,15 +60,19 @@ struct ps_budget {
     __u64 window[2];         /* PS_WINDOW, 0: not begun; which of them holds is PS_SPENT_CHOICE of `spent` */
     __u64 granted;           /* PS_SPENT: octets on top of the quota, in that window alone */
     __u64 told;              /* PS_SPENT: per cent of the quota that an event told of, in that window */
-    __u64 flows;             /* PS_SPENT: TCP connections that sent in this window of pace.h */
-    __u64 dropped_window;    /* of pace.h, in which a packet was last over the egress rate */
-    __u32 flows_before;      /* that sent in the window before */
-    __u32 gain;              /* what each may take of its share, in 1/PACE_ONE */
-    __u32 changing;          /* one CPU writes the other window: quota.h */
-    __u32 pad;
+    __u64 flows; /* PS_SPENT: TCP connections heard of since this window of pace.h, its round's first */
+    __u64 dropped_window; /* in which a packet was last over the egress rate */
+    __u32 flows_before;   /* in the round before */
+    __u32 gain;           /* what each may take of its share, in 1/PACE_ONE */
+    __u32 changing;       /* one CPU writes the other window: quota.h */
+    __u16 round_windows;  /* of pace.h: how long the round is, */
+    __u16 longest_gap;    /* and a connection was silent in it */
 };
 PS_ASSERT_SIZE(ps_budget, 128);
-/* Window and octets in one word, to turn and count in one swap. A window's tag: which of the budget's two it is of, its number. */
+/*
+ * Window and octets in one word, to turn and count in one swap. A window's tag: which of the budget's two
+ * it is of, its number.
+ */
 #define PS_SPENT_BITS 48
 #define PS_SPENT_TAG(choice, number) PS_CAST(__u16, (choice) << 15 | ((number)&0x7fff))
 #define PS_SPENT_CHOICE(spent) ((spent) >> 63)

@@ -50,50 +50,73 @@ static __always_inline void sock__remote(struct bpf_sock_ops *ctx, union ps_addr
     remote->words[3] = word;
 }
 
-/* Once a round trip: the pace, as long as some limit asks for one. */
+#define SOCK_FOLLOW (BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG)
+
+/* Once a round trip, as a limit may come, change and go while the connection is open; and when it ends. */
+static __always_inline void sock__follow(struct bpf_sock_ops *ctx) {
+    if ((ctx->bpf_sock_ops_cb_flags & SOCK_FOLLOW) != SOCK_FOLLOW)
+        bpf_sock_ops_cb_flags_set(ctx, (int)ctx->bpf_sock_ops_cb_flags | SOCK_FOLLOW);
+}
+
 static __always_inline void sock__pace(struct bpf_sock_ops *ctx) {
     struct ps_socket *memory = ctx->sk ? bpf_sk_storage_get(&sockets, ctx->sk, 0, 0) : 0;
     __u64 pace;
-    __u32 value;
 
-    if (memory && memory->accepted && !memory->flow)
-        return; /* nothing was sent yet: it is not known whose it is */
-    if (!memory || !(memory->container || memory->by_rule)) {
-        bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags & ~BPF_SOCK_OPS_RTT_CB_FLAG);
+    if (!memory)
+        return; /* not ours, or of a container that is held to nothing */
+    if (memory->accepted && !memory->flow)
+        return; /* no gate has let it send: of nobody's, or of a container that no policy holds yet */
+    sock__follow(ctx);
+    pace = pace__of(ctx, memory);
+    if (memory->pace || pace < PACE_UNLIMITED)
+        pace__set(ctx, memory, pace);
+}
+
+/* The child of a listener, before anything of it was sent: it is not known yet whose it is. */
+static __always_inline void sock__accepted(struct bpf_sock_ops *ctx) {
+    struct ps_socket *memory =
+        ctx->sk ? bpf_sk_storage_get(&sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE) : 0;
+    union ps_address remote;
+
+    if (!memory)
+        return; /* its packets are judged as if we had opened it */
+    sock__remote(ctx, &remote);
+    __builtin_memcpy(memory->remote, remote.octets, 16);
+    memory->remote_port = (__u16)bpf_ntohl(ctx->remote_port);
+    memory->accepted = 1;
+    sock__follow(ctx);
+}
+
+/* All that it had to send has arrived, or never will. */
+static __always_inline void sock__ended(struct bpf_sock_ops *ctx) {
+    struct ps_socket *memory;
+
+    if (ctx->args[1] != BPF_TCP_FIN_WAIT2 && ctx->args[1] != BPF_TCP_TIME_WAIT &&
+        ctx->args[1] != BPF_TCP_CLOSE)
         return;
-    }
-    pace = pace__of(memory);
-    value = pace < PACE_UNLIMITED ? (__u32)pace : (__u32)PACE_UNLIMITED;
-    bpf_setsockopt(ctx, PACE_SOL_SOCKET, PACE_SO_MAX_PACING_RATE, &value, sizeof(value));
+    memory = ctx->sk ? bpf_sk_storage_get(&sockets, ctx->sk, 0, 0) : 0;
+    if (memory)
+        pace__leave(memory);
 }
 
 SEC("sockops")
 int ps_sock_ops(struct bpf_sock_ops *ctx) {
     const struct ps_gate *g = identity__gate();
-    struct ps_socket *memory;
-    union ps_address remote;
 
     if (!g || !g->level_mask)
         return 1;
-    if (ctx->op == BPF_SOCK_OPS_RTT_CB) {
+    switch (ctx->op) {
+    case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+        sock__accepted(ctx);
+        break;
+    case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+    case BPF_SOCK_OPS_RTT_CB:
         sock__pace(ctx);
-        return 1;
+        break;
+    case BPF_SOCK_OPS_STATE_CB:
+        sock__ended(ctx);
+        break;
     }
-    if (g->next_budget &&
-        (ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || ctx->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)) {
-        bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_RTT_CB_FLAG);
-        if (ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
-            sock__pace(ctx);
-    }
-    if (ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB || !ctx->sk)
-        return 1;
-    memory = bpf_sk_storage_get(&sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-    if (!memory)
-        return 1; /* its packets are judged as if we had opened it */
-    sock__remote(ctx, &remote);
-    __builtin_memcpy(memory->remote, remote.octets, 16);
-    memory->remote_port = (__u16)bpf_ntohl(ctx->remote_port);
-    memory->accepted = 1;
     return 1;
 }
 

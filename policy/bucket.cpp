@@ -9,7 +9,6 @@ namespace {
 
 __extension__ using Wide = unsigned __int128;
 
-constexpr std::uint64_t ns_per_s = 1'000'000'000;
 constexpr std::uint64_t default_burst_ns = ns_per_s / 10;
 constexpr std::uint32_t most_shift = 20; // a part in a million of what an octet costs at 1 GB/s
 
@@ -32,12 +31,19 @@ std::uint64_t saturated(Wide value) {
 
 } // namespace
 
+Rate held(Rate rate, Quantity quantity) {
+    if (rate.burst)
+        rate.burst = std::max(rate.burst, least_burst(quantity));
+    return rate;
+}
+
 std::uint64_t burst_of(const Rate &rate, Quantity quantity) {
-    if (rate.burst == 0 && quantity == Quantity::count)
+    if (rate.burst)
+        return held(rate, quantity).burst;
+    if (quantity == Quantity::count)
         return rate.amount;
-    const auto burst =
-        rate.burst ? rate.burst : saturated(static_cast<Wide>(rate.amount) * default_burst_ns / rate.per_ns);
-    return std::max(burst, least_burst(quantity));
+    return std::max(saturated(static_cast<Wide>(rate.amount) * default_burst_ns / rate.per_ns),
+                    least_burst(quantity));
 }
 
 bool refills_in_a_year(const Rate &rate, Quantity quantity) {

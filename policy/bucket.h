@@ -14,9 +14,12 @@ namespace penstock::policy {
 
 enum class Quantity { octets, packets, count }; // count: connections, queries
 
+constexpr std::uint64_t ns_per_s = 1'000'000'000;
 constexpr std::uint64_t year_s = 365ull * 24 * 60 * 60;
 
 std::uint64_t burst_of(const Rate &, Quantity);
+// The rate as it holds: a burst that is given is at least the least.
+Rate held(Rate, Quantity);
 
 // How long the whole burst takes to come back; no rate with more than a year has a bucket.
 bool refills_in_a_year(const Rate &, Quantity);

@@ -6,8 +6,6 @@
 namespace penstock::policy::detail {
 namespace {
 
-constexpr std::uint64_t ns_per_s = 1'000'000'000;
-
 void keep_stricter(std::optional<Rate> &held, const std::optional<Rate> &other, Quantity quantity) {
     if (other && (!held || is_stricter(*other, *held, quantity)))
         held = other;

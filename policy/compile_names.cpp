@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Domain patterns to keys of the names trie (form: bpf/abi.h, ps_name_key), search suffixes included.
+// Domain patterns to keys of the names trie (form: bpf/policy_row.h, ps_name_key), search suffixes included.
 #include "policy/compile_internal.h"
 
 #include <algorithm>

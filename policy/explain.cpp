@@ -209,8 +209,9 @@ void add_limits(const Image &image, std::uint64_t rule, Which which, Verdict &ve
         const auto limits = image.limits_written.find(whose);
         if (limits == image.limits_written.end())
             return;
+        const std::string prefix = name + " limits ";
         for (const auto &limit : which(limits->second))
-            verdict.path.push_back(name + " limits " + limit);
+            verdict.path.push_back(prefix + limit);
     };
     if (rule != 0)
         add(rule, rule_text(image, rule));

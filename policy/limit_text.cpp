@@ -1,32 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/limit_text.h"
 
+#include "policy/unit_table.h"
+
 namespace penstock::policy {
 namespace {
 
-constexpr std::uint64_t ns_per_s = 1'000'000'000;
-
-struct Unit {
-    const char *name;
-    std::uint64_t factor;
-};
-// The largest first; of units that fit alike the binary ones.
-constexpr Unit size_units[] = {{"TiB", 1ull << 40},
-                               {"TB", 1000'000'000'000},
-                               {"GiB", 1ull << 30},
-                               {"GB", 1000'000'000},
-                               {"MiB", 1ull << 20},
-                               {"MB", 1000'000},
-                               {"KiB", 1ull << 10},
-                               {"KB", 1000},
-                               {"B", 1}};
-constexpr Unit time_units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
-
+// In the largest unit of which it is a multiple.
 template <std::size_t N> std::string in_units(std::uint64_t value, const Unit (&units)[N]) {
+    const Unit *largest = &units[0]; // the unit of one
     for (const Unit &unit : units)
-        if (value % unit.factor == 0)
-            return std::to_string(value / unit.factor) + unit.name;
-    return {};
+        if (value % unit.factor == 0 && unit.factor > largest->factor)
+            largest = &unit;
+    return std::to_string(value / largest->factor).append(largest->name);
 }
 
 // "s", "24h": one of a unit goes without its number, but for a day.
@@ -36,10 +22,6 @@ std::string time_text(std::uint64_t seconds) {
                                                                                         : text;
 }
 
-std::string amount_text(std::uint64_t amount, Quantity quantity) {
-    return quantity == Quantity::octets ? in_units(amount, size_units) : std::to_string(amount);
-}
-
 std::string directions_text(const Quota &quota) {
     if (quota.directions == Quota::both)
         return {};
@@ -47,6 +29,10 @@ std::string directions_text(const Quota &quota) {
 }
 
 } // namespace
+
+std::string amount_text(std::uint64_t amount, Quantity quantity) {
+    return quantity == Quantity::octets ? in_units(amount, size_units) : std::to_string(amount);
+}
 
 std::string rate_text(const Rate &rate, Quantity quantity) {
     return amount_text(rate.amount, quantity) + "/" + time_text(rate.per_ns / ns_per_s) +
@@ -61,7 +47,7 @@ std::vector<std::string> flow_limits(const Limits &limits) {
     std::vector<std::string> sentences;
     const auto add = [&](const char *what, const std::optional<Rate> &rate, Quantity quantity) {
         if (rate)
-            sentences.push_back(std::string(what) + " to " + rate_text(*rate, quantity));
+            sentences.push_back(std::string(what) + " to " + rate_text(held(*rate, quantity), quantity));
     };
     add("egress", limits.egress, Quantity::octets);
     add("ingress", limits.ingress, Quantity::octets);
@@ -79,7 +65,7 @@ std::vector<std::string> flow_limits(const Limits &limits) {
 std::vector<std::string> question_limits(const Limits &limits) {
     if (!limits.queries)
         return {};
-    return {"queries to " + rate_text(*limits.queries, Quantity::count)};
+    return {"queries to " + rate_text(held(*limits.queries, Quantity::count), Quantity::count)};
 }
 
 } // namespace penstock::policy

@@ -47,6 +47,7 @@ const char *example_of(const std::string &field) {
 
 std::vector<std::string_view> field_names(const pb::Descriptor &type) {
     std::vector<std::string_view> names;
+    names.reserve(static_cast<std::size_t>(type.field_count()));
     for (int i = 0; i < type.field_count(); ++i)
         names.emplace_back(type.field(i)->json_name());
     return names;

@@ -22,19 +22,23 @@ Places &Places::fault(std::string_view name, Place place) {
     return children.emplace_back(std::move(child));
 }
 
-void Report::error(Place place, std::string path, std::string message) {
-    ++errors_;
-    if (errors_ > limit + 1)
+void Report::add(Diagnostic diagnostic, std::size_t before, const char *what) {
+    if (before > limit)
         return;
-    if (errors_ == limit + 1)
-        message = "more than " + std::to_string(limit) + " faults in this source; the others are not listed";
-    sink_.push_back(
-        {Diagnostic::Severity::error, file_, place.line, place.column, std::move(path), std::move(message)});
+    if (before == limit)
+        diagnostic.message =
+            "more than " + std::to_string(limit) + " " + what + " in this source; the others are not listed";
+    sink_.push_back(std::move(diagnostic));
+}
+
+void Report::error(Place place, std::string path, std::string message) {
+    add({Diagnostic::Severity::error, file_, place.line, place.column, std::move(path), std::move(message)},
+        errors_++, "faults");
 }
 
 void Report::warning(Place place, std::string path, std::string message) {
-    sink_.push_back({Diagnostic::Severity::warning, file_, place.line, place.column, std::move(path),
-                     std::move(message)});
+    add({Diagnostic::Severity::warning, file_, place.line, place.column, std::move(path), std::move(message)},
+        warnings_++, "warnings");
 }
 
 Where Where::step(Step step, const Places *child) const {

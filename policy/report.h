@@ -29,20 +29,23 @@ struct Places {
     Places &fault(std::string_view key, Place); // notes that this field is there but could not be read
 };
 
-// Faults of one source. At most `limit` are kept: a hostile text must not make a report without end.
+// Faults of one source. At most `limit` errors and as many warnings are kept: a hostile text must not
+// make a report without end.
 class Report {
   public:
     static constexpr std::size_t limit = 1000;
     Report(std::string file, Diagnostics &sink) : file_(std::move(file)), sink_(sink) {}
     void error(Place, std::string path, std::string message);
-    void warning(Place, std::string path, std::string message); // few: one for a subject
+    void warning(Place, std::string path, std::string message);
     std::size_t errors() const { return errors_; }
     const std::string &file() const { return file_; }
 
   private:
+    void add(Diagnostic, std::size_t before, const char *what);
+
     std::string file_;
     Diagnostics &sink_;
-    std::size_t errors_ = 0;
+    std::size_t errors_ = 0, warnings_ = 0;
 };
 
 // A value's place and path while the schema is walked. Cheap to copy; a path is made only for a fault.

@@ -18,6 +18,7 @@ constexpr std::size_t longest_name = 63;
 
 std::vector<LearnedName> live_names(const std::vector<std::string> &names) {
     std::vector<LearnedName> live;
+    live.reserve(names.size());
     for (const auto &name : names)
         live.push_back({name, false});
     return live;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/units.h"
 
+#include "policy/unit_table.h"
 #include "policy/wording.h"
 
 #include <limits>
@@ -8,25 +9,7 @@
 namespace penstock::policy {
 namespace {
 
-constexpr std::uint64_t ns_per_s = 1'000'000'000;
 constexpr std::uint64_t largest_packet = 1500; // a bucket that holds no whole packet never lets one pass
-
-struct Unit {
-    std::string_view name;
-    std::uint64_t factor;
-};
-constexpr Unit size_units[] = {
-    {"B", 1},
-    {"KB", 1000},
-    {"KiB", 1ull << 10},
-    {"MB", 1000'000},
-    {"MiB", 1ull << 20},
-    {"GB", 1000'000'000},
-    {"GiB", 1ull << 30},
-    {"TB", 1000'000'000'000},
-    {"TiB", 1ull << 40},
-};
-constexpr Unit time_units[] = {{"s", 1}, {"min", 60}, {"m", 60}, {"h", 3600}, {"d", 86400}};
 
 template <std::size_t N> Outcome<std::uint64_t> factor_of(const Unit (&units)[N], std::string_view word) {
     std::vector<std::string_view> names;
@@ -182,7 +165,7 @@ Outcome<Rate> parse_rate(std::string_view text, Quantity quantity) {
 
 Outcome<std::uint64_t> parse_size(std::string_view text) {
     Scanner scanner(text);
-    const auto size = amount(scanner, Quantity::octets);
+    auto size = amount(scanner, Quantity::octets);
     if (size && !scanner.at_end())
         return left_over(scanner, "500MiB");
     return size;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rules and limits.
 #include "policy/canonical_name.h"
+#include "policy/limit_text.h"
 #include "policy/network.h"
 #include "policy/proto/policy.pb.h"
 #include "policy/units.h"
@@ -27,6 +28,18 @@ template <class Value> void keep(Outcome<Value> value, std::optional<Value> &int
         into = *value;
     else
         where.error(value.error().message);
+}
+
+void keep_rate(const std::string &text, Quantity quantity, std::optional<Rate> &into, const Where &where) {
+    keep(parse_rate(text, quantity), into, where);
+    if (!into)
+        return;
+    const Rate holds = held(*into, quantity);
+    if (holds.burst != into->burst)
+        where.warning(
+            "burst " + amount_text(into->burst, quantity) + " counts as " +
+            amount_text(holds.burst, quantity) + ", the least: " +
+            (quantity == Quantity::octets ? "two of TCP's buffers" : "the packets of one of TCP's buffers"));
 }
 
 void check_holds_something(const v1::Rule &message, const Where &where) {
@@ -81,16 +94,15 @@ Rule validate_rule(const v1::Rule &message, Effect effect, const Where &where) {
 Limits validate_limits(const v1::Limits &message, const Where &where) {
     Limits limits;
     if (message.has_egress())
-        keep(parse_rate(message.egress(), Quantity::octets), limits.egress, where.field("egress"));
+        keep_rate(message.egress(), Quantity::octets, limits.egress, where.field("egress"));
     if (message.has_ingress())
-        keep(parse_rate(message.ingress(), Quantity::octets), limits.ingress, where.field("ingress"));
+        keep_rate(message.ingress(), Quantity::octets, limits.ingress, where.field("ingress"));
     if (message.has_connections())
-        keep(parse_rate(message.connections(), Quantity::count), limits.connections,
-             where.field("connections"));
+        keep_rate(message.connections(), Quantity::count, limits.connections, where.field("connections"));
     if (message.has_packets())
-        keep(parse_rate(message.packets(), Quantity::packets), limits.packets, where.field("packets"));
+        keep_rate(message.packets(), Quantity::packets, limits.packets, where.field("packets"));
     if (message.has_queries())
-        keep(parse_rate(message.queries(), Quantity::count), limits.queries, where.field("queries"));
+        keep_rate(message.queries(), Quantity::count, limits.queries, where.field("queries"));
     if (message.has_quota())
         keep(parse_quota(message.quota()), limits.quota, where.field("quota"));
     return limits;

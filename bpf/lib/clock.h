@@ -35,3 +35,8 @@ static __always_inline __u64 clock__late_boot_ns(void) {
 
     return c ? *(volatile const __u64 *)&c->boot_ns : 0;
 }
+
+/* Was that no longer ago? It may have been read later, by another CPU in this tick. */
+static __always_inline int clock__is_within(__u64 then_ns, __u64 length_ns) {
+    return (__s64)(clock__late_monotonic_ns() - then_ns) <= (__s64)length_ns;
+}

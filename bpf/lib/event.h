@@ -9,19 +9,30 @@
 #include "lib/packet.h"
 #include "lib/scratch.h"
 
-static __always_inline struct ps_event *event__reserve(void *ring, __u8 kind) {
-    struct ps_event *e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
-    struct ps_gate *g;
+/* Asked first, as a reservation that fails has held the lock that all CPUs share: while nobody reads, all of them fail. */
+static __always_inline int event__fits(void *ring) {
+    return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) + sizeof(struct ps_event) + BPF_RINGBUF_HDR_SZ <
+           bpf_ringbuf_query(ring, BPF_RB_RING_SIZE);
+}
 
-    if (!e) {
-        g = identity__gate();
-        if (g)
-            __sync_fetch_and_add(&g->events_lost, 1);
+static __always_inline struct ps_event *event__try(void *ring, __u8 kind) {
+    struct ps_event *e = event__fits(ring) ? bpf_ringbuf_reserve(ring, sizeof(*e), 0) : 0;
+
+    if (!e)
         return 0;
-    }
     __builtin_memset(e, 0, sizeof(*e));
     e->time_ns = bpf_ktime_get_ns();
     e->kind = kind;
+    return e;
+}
+
+/* The same for what is told now or never. */
+static __always_inline struct ps_event *event__reserve(void *ring, __u8 kind) {
+    struct ps_event *e = event__try(ring, kind);
+    struct ps_gate *g = e ? 0 : identity__gate();
+
+    if (g)
+        __sync_fetch_and_add(&g->events_lost, 1);
     return e;
 }
 
@@ -39,8 +50,8 @@ static __always_inline int event__may_tell(__u32 slot) {
 #define EVENT_HAS_NAME 0x10000
 
 /*
- * A denial of the flow in the scratch, by the rule. `what`: verdict, reason << 8, and EVENT_HAS_NAME if the scratch's name is
- * the name that was asked for.
+ * A denial of the flow in the scratch, by the rule. `what`: verdict, reason << 8, and EVENT_HAS_NAME if the scratch's name
+ * is the name that was asked for.
  */
 PS_GLOBAL int event__denied(__u32 index, __u32 what, __u64 rule) {
     struct scratch *s = scratch__at(index);
@@ -84,10 +95,13 @@ PS_GLOBAL int event__denied(__u32 index, __u32 what, __u64 rule) {
     return 0;
 }
 
-/* So many per cent of the quota of the container (rule 0) or of its rule are spent. Rare: each is told once a window. */
+/*
+ * So many per cent of the quota of the container (rule 0) or of its rule are spent. Rare: each is told once a window. 0: the
+ * ring is full, and it is for the next packet to tell.
+ */
 PS_GLOBAL int event__quota(__u32 slot, __u64 rule, __u32 per_cent) {
     const struct ps_slot *row = bpf_map_lookup_elem(&slots, &slot);
-    struct ps_event *e = row ? event__reserve(&events, PS_EVENT_QUOTA) : 0;
+    struct ps_event *e = row ? event__try(&events, PS_EVENT_QUOTA) : 0;
 
     if (!e)
         return 0;
@@ -99,5 +113,5 @@ PS_GLOBAL int event__quota(__u32 slot, __u64 rule, __u32 per_cent) {
     e->length = per_cent;
     e->reason = PS_R_QUOTA;
     bpf_ringbuf_submit(e, 0);
-    return 0;
+    return 1;
 }

@@ -2,13 +2,16 @@
 /*
  * The flow log of containers whose policy wants one: packets that pass are added up here, a row a conversation, whether a
  * daemon is there or not. The daemon tells of a row now and then and gives it back when it has ended. Never a verdict: a
- * conversation for which there is no row is counted as such, packet by packet.
+ * conversation for which there is no row is counted as such: packets and octets, so that log and count together are all.
  */
 #pragma once
 
 #include "lib/account.h"
 #include "lib/clock.h"
 #include "lib/scratch.h"
+
+#define FLOW_LOG_NO_ROOM 0xffffffff /* in the place of a row plus 1: is to be logged, has none */
+#define FLOW_LOG_RETRY_NS PS_NS_PER_S
 
 static __always_inline struct ps_flow *flow_log__at(__u32 row) {
     __u32 number = row - 1;
@@ -42,7 +45,7 @@ static __always_inline __u32 flow_log__take(struct ps_gate *g, struct ps_heads *
     return number;
 }
 
-/* The row plus 1 of the scratch's flow, made when it is not there. 0: there is no room. */
+/* The row plus 1 of the scratch's flow, made when it is not there; FLOW_LOG_NO_ROOM. */
 PS_GLOBAL __u32 flow_log__row(__u32 index) {
     struct scratch *s = scratch__at(index);
     struct ps_gate *g = identity__gate();
@@ -52,11 +55,11 @@ PS_GLOBAL __u32 flow_log__row(__u32 index) {
     __u32 number;
 
     if (!s || !g)
-        return 0;
+        return FLOW_LOG_NO_ROOM;
     number = s->slot;
     h = bpf_map_lookup_elem(&heads, &number);
     if (!h)
-        return 0;
+        return FLOW_LOG_NO_ROOM;
     flow_log__key(s);
     found = bpf_map_lookup_elem(&flow_ids, &s->flow_key);
     if (found)
@@ -64,7 +67,7 @@ PS_GLOBAL __u32 flow_log__row(__u32 index) {
     number = flow_log__take(g, h);
     row = bpf_map_lookup_elem(&flows, &number);
     if (!row)
-        return 0;
+        return FLOW_LOG_NO_ROOM;
     row->key = s->flow_key;
     row->slot = s->slot;
     row->direction = s->flow.direction;
@@ -76,7 +79,7 @@ PS_GLOBAL __u32 flow_log__row(__u32 index) {
     __sync_fetch_and_add(&h->head[PS_HEAD_FLOWS], -1);
     bpf_map_push_elem(&free_flows, &number, 0);
     found = bpf_map_lookup_elem(&flow_ids, &s->flow_key);
-    return found ? *found + 1 : 0;
+    return found ? *found + 1 : FLOW_LOG_NO_ROOM;
 }
 
 /* ---- packets ---- */
@@ -94,6 +97,10 @@ static __always_inline void flow_log__add(struct ps_flow *row, __u32 direction, 
     *(volatile __u64 *)&row->last_ns = now;
 }
 
+static __always_inline void flow_log__unlogged(__u32 slot, __u32 direction, __u64 packets, __u64 octets) {
+    account__add(slot, 0, 0, ACCOUNT_ROW(direction, PS_NONE, PS_R_FLOW_UNLOGGED), packets, octets);
+}
+
 /* The scratch's packet passes, by `what`: verdict, and reason << 8; allowed by the rule and the learned name. */
 PS_GLOBAL int flow_log__packet(__u32 index, __u32 what, __u64 rule, __u64 name_hash) {
     const struct scratch *s = scratch__at(index);
@@ -102,7 +109,7 @@ PS_GLOBAL int flow_log__packet(__u32 index, __u32 what, __u64 rule, __u64 name_h
     if (!s)
         return 0;
     if (!row) {
-        account__note(s->slot, PS_R_FLOW_UNLOGGED);
+        flow_log__unlogged(s->slot, s->flow.direction, s->flow.packets, s->flow.length);
         return 0;
     }
     if (s->flow.direction == PS_EGRESS || !row->verdict) {
@@ -117,19 +124,31 @@ PS_GLOBAL int flow_log__packet(__u32 index, __u32 what, __u64 rule, __u64 name_h
     return 0;
 }
 
-/* Is the row still of the flow with this word? Not when it has ended, and may be another's by now. */
-static __always_inline int flow_log__is_of(__u32 row_plus_1, __u64 word) {
-    const struct ps_flow *row = flow_log__at(row_plus_1);
+/* Is the row still of the flow with this word? Not when it has ended, and may be another's by now. Where there was no room,
+ * there may be by now. */
+static __always_inline int flow_log__holds(__u32 row_plus_1, __u64 word, __u64 judged_ns) {
+    const struct ps_flow *row;
 
+    if (row_plus_1 == FLOW_LOG_NO_ROOM)
+        return clock__is_within(judged_ns, FLOW_LOG_RETRY_NS);
+    row = flow_log__at(row_plus_1);
     return row && *(volatile const __u64 *)&row->word == word;
 }
 
-/* The same for a packet of a known flow. */
-PS_GLOBAL int flow_log__known(__u32 row_plus_1, __u32 direction, __u32 tcp_flags, __u64 packets,
-                              __u64 octets) {
+PS_GLOBAL int flow_log__known_row(__u32 row_plus_1, __u32 direction, __u32 tcp_flags, __u64 packets,
+                                  __u64 octets) {
     struct ps_flow *row = flow_log__at(row_plus_1);
 
     if (row)
         flow_log__add(row, direction, tcp_flags, packets, octets, clock__late_monotonic_ns());
     return 0;
+}
+
+/* The same for a packet of a known flow of the slot; 0: of no row. */
+static __always_inline void flow_log__known(__u32 slot, __u32 row_plus_1, __u32 direction, __u32 tcp_flags,
+                                            __u64 packets, __u64 octets) {
+    if (row_plus_1 == FLOW_LOG_NO_ROOM)
+        flow_log__unlogged(slot, direction, packets, octets);
+    else if (row_plus_1)
+        flow_log__known_row(row_plus_1, direction, tcp_flags, packets, octets);
 }

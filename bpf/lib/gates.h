@@ -123,7 +123,7 @@ static __always_inline int gate__tcp_reply(struct decision *d, const struct flow
 
     if (f->protocol != PS_PROTO_TCP || !(accepted || ((f->tcp_flags & both) == both && !f->payload_length)))
         return 0;
-    d->may_cache = accepted; /* not on the listener, whose SYN+ACKs go to many */
+    d->may_cache = accepted != 0; /* not on the listener, whose SYN+ACKs go to many */
     if (me->policy->inbound == PS_ALLOW)
         return decision__allow(d, PS_R_REPLY, 0);
     return decision__deny(d, PS_R_REPLY_DENIED, 0);

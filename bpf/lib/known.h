@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The packet of a flow that was judged before: what its socket remembers holds as long as the container's binding has not
- * changed since. No walk over cgroups, no scratch, one read of the headers, no hash look-up to count it. Whatever is not
+ * changed since. No walk over cgroups, no scratch, one read of the headers, no hash look-up to count it, unless the flow log has no row for it. Whatever is not
  * plainly such a packet is left to the order of gates.
  */
 #pragma once
@@ -68,7 +68,7 @@ static __always_inline __u32 known__u32(const __u8 *octets) {
 /* Octets of the L4 header, 0 when it is not plain: a SYN opens something. */
 static __always_inline __u32 known__l4(struct known_flow *k, const __u8 *l4, __u8 protocol) {
     if (protocol == PS_PROTO_UDP)
-        return 8;
+        return PS_UDP_HEADER;
     k->tcp_flags = l4[13];
     if ((l4[13] & (PS_TCP_SYN | PS_TCP_ACK)) == PS_TCP_SYN || l4[12] < 0x50)
         return 0;
@@ -152,7 +152,7 @@ static __always_inline int known__is_over(const struct __sk_buff *skb, const str
 static __always_inline int known__udp_holds(const struct __sk_buff *skb, const struct bpf_sock *sk,
                                             const struct ps_socket *m, int out) {
     return sk->state == KNOWN_CONNECTED && (out || skb->ifindex != PS_IFINDEX_LO) &&
-           clock__late_monotonic_ns() - m->judged_ns <= KNOWN_UDP_NS;
+           clock__is_within(m->judged_ns, KNOWN_UDP_NS);
 }
 
 static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
@@ -171,8 +171,8 @@ static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
     protocol = m->protocol;
     if (protocol == PS_PROTO_UDP && !known__udp_holds(skb, sk, m, out))
         return 0;
-    if (!(skb->protocol == bpf_htons(0x0800) ? known__read_v4(skb, &k, protocol, out)
-                                             : known__read_v6(skb, &k, protocol, out)))
+    if (!(kernel__is_v4(skb) ? known__read_v4(skb, &k, protocol, out)
+                             : known__read_v6(skb, &k, protocol, out)))
         return 0;
     container = m->container;
     by_rule = m->by_rule;
@@ -181,21 +181,23 @@ static __always_inline int known__passes(struct __sk_buff *skb, int direction) {
     asm volatile("" ::: "memory"); /* all of it between the two looks at the flow */
     if (known__word_now(m, &k) != word || *(volatile const __u64 *)&m->flow != word)
         return 0; /* the latter: overtaken by another thread, and what was read may be of its flow */
-    if (row && !flow_log__is_of(row, word))
+    if (row && !flow_log__holds(row, word, m->judged_ns))
         return 0;
+    if (out && protocol == PS_PROTO_UDP && !kernel__stays_whole(skb, k.headers - PS_UDP_HEADER)) {
+        cut = kernel__fragments(skb, k.headers - PS_UDP_HEADER);
+        length = (__u32)cut;
+        packets = (__u32)(cut >> 32);
+        if (!packets)
+            return 0; /* refused there */
+    }
     if (skb->gso_segs > 1) {
         packets = skb->gso_segs;
         length += (packets - 1) * k.headers;
-    } else if (out && protocol == PS_PROTO_UDP && length > PS_LEAST_MTU) {
-        cut = kernel__fragments(skb);
-        length = (__u32)cut;
-        packets = (__u32)(cut >> 32);
     }
     if (known__is_over(skb, m, container, by_rule, (__u32)direction, length, packets))
         return 0;
     account__count(cell, packets, length);
-    if (row)
-        flow_log__known(row, (__u32)direction, k.tcp_flags, packets, length);
+    flow_log__known(m->slot, row, (__u32)direction, k.tcp_flags, packets, length);
     return 1;
 }
 
@@ -225,8 +227,7 @@ PS_GLOBAL int known__recall(struct __sk_buff *skb, __u32 index, __u32 serial) {
     m = sk->protocol == PS_PROTO_TCP ? bpf_sk_storage_get(&sockets, sk, 0, 0) : 0;
     if (!m)
         return 0;
-    if (m->admitted)
-        s->past |= PAST_ADMITTED;
+    s->past |= m->admitted ? PAST_ADMITTED : 0;
     __builtin_memcpy(remote.octets, m->remote, 16);
     if (m->remote_port != s->flow.remote_port || remote.halves[0] != s->flow.remote.halves[0] ||
         remote.halves[1] != s->flow.remote.halves[1])

@@ -152,8 +152,8 @@ static __always_inline int learn__read_address(struct scratch *s) {
 
 /*
  * Teaches the address of the record in the scratch, if it is one, to the slot of the scratch's query. Entries are changed in
- * place: an entry that is changing is expired first, so that a reader on another CPU sees it old, new or absent. All of it is
- * here and not in the walk, each turn of which costs the verifier.
+ * place: an entry that is changing is expired first, so that a reader on another CPU sees it old, new or absent. All of it
+ * is here and not in the walk, each turn of which costs the verifier.
  */
 PS_GLOBAL int learn__address(__u32 index, __u32 slot, __u32 cap) {
     struct scratch *s = scratch__at(index);

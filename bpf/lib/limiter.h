@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a container may spend: token buckets as GCRA in one word each (ITU-T I.371), and quotas (quota.h), both lock free. A budget belongs to {container, rule}, so no container spends another's and a change of policy
- * keeps what was spent. Never above: what could not be counted for contention is denied.
+ * What a container may spend: token buckets as GCRA in one word each (ITU-T I.371), and quotas (quota.h), both lock free. A
+ * budget belongs to {container, rule}, so no container spends another's and a change of policy keeps what was spent. Never
+ * above: what could not be counted for contention is denied.
  */
 #pragma once
 
@@ -143,19 +144,21 @@ PS_GLOBAL int limiter__return_rates(__u64 charge, __u32 direction, __u32 octets,
 static __always_inline __u32 limiter__take_rates(const struct ps_limits *l, struct ps_budget *b,
                                                  __u32 direction, __u32 octets, __u32 packets, __u64 now) {
     const struct ps_rate *rate, *per_packet = &l->rates[PS_RATE_PACKETS];
-    __u64 *full;
+    __u32 reason = PS_R_PACKET_RATE;
+    __u64 *full, window;
 
     rate = direction == PS_EGRESS ? &l->rates[PS_RATE_EGRESS] : &l->rates[PS_RATE_INGRESS];
     full = direction == PS_EGRESS ? &b->full_ns[PS_RATE_EGRESS] : &b->full_ns[PS_RATE_INGRESS];
-    if (per_packet->cost && !limiter__take(&b->full_ns[PS_RATE_PACKETS], per_packet, packets, now))
-        return PS_R_PACKET_RATE;
-    if (!rate->cost || limiter__take(full, rate, octets, now))
-        return 0;
-    limiter__give_back(&b->full_ns[PS_RATE_PACKETS], per_packet, packets);
-    if (direction != PS_EGRESS)
-        return PS_R_INGRESS_RATE;
-    *(volatile __u64 *)&b->dropped_window = limiter__pace_window(); /* the connections take less: pace.h */
-    return PS_R_EGRESS_RATE;
+    if (!per_packet->cost || limiter__take(&b->full_ns[PS_RATE_PACKETS], per_packet, packets, now)) {
+        if (!rate->cost || limiter__take(full, rate, octets, now))
+            return 0;
+        limiter__give_back(&b->full_ns[PS_RATE_PACKETS], per_packet, packets);
+        reason = direction == PS_EGRESS ? PS_R_EGRESS_RATE : PS_R_INGRESS_RATE;
+    }
+    window = now >> LIMITER_PACE_SHIFT;
+    if (direction == PS_EGRESS && *(volatile __u64 *)&b->dropped_window != window)
+        *(volatile __u64 *)&b->dropped_window = window; /* the connections take less: pace.h */
+    return reason;
 }
 
 /*
@@ -176,8 +179,8 @@ PS_GLOBAL __u32 limiter__packet(__u64 charge, __u32 direction, __u32 octets, __u
     if (reason || !limiter__counts(l, direction))
         return reason;
     spent = quota__spend(b, l, octets, clock__late_boot_ns());
-    if (spent & QUOTA_MARK)
-        event__quota(b->slot, b->rule, spent & QUOTA_MARK);
+    if (spent & QUOTA_MARK && !event__quota(b->slot, b->rule, spent & QUOTA_MARK))
+        quota__untell(b, spent & QUOTA_MARK);
     if (!(spent & QUOTA_SPENT))
         return (__u32)(spent >> QUOTA_TAG_SHIFT) << 8;
     limiter__return_rates(charge, direction, octets, packets);
@@ -267,7 +270,7 @@ PS_GLOBAL __u32 limiter__one_of_both(__u64 container, __u64 by_rule, __u32 kind)
 
 #define LIMITER_OPENS 2 /* beside the direction: it begins a connection */
 
-/* Charges a packet to the container and the rule, and the connection that it begins: all or nothing. No packets: an attempt. */
+/* Charges container and rule a packet and the connection that it begins: all or nothing. No packets: an attempt. */
 PS_GLOBAL __u32 limiter__charge(__u64 container, __u64 by_rule, __u32 how, __u32 octets, __u32 packets) {
     __u32 reason = how & LIMITER_OPENS ? limiter__one_of_both(container, by_rule, PS_RATE_CONNECTIONS) : 0;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The walk over L3 and L4 headers of whatever is not plainly of a flow that known.h knows: fills a struct flow or gives the reason why it will not. Headers that
- * can hide the destination or the ports (options, routing, fragments) are refused, not skipped.
+ * The walk over L3 and L4 headers of whatever is not plainly of a flow that known.h knows: fills a struct flow or gives the
+ * reason why it will not. Headers that can hide the destination or the ports (options, routing, fragments) are refused,
+ * not skipped.
  */
 #pragma once
 
@@ -12,6 +13,7 @@
 #define PS_PROTO_TCP 6
 #define PS_PROTO_UDP 17
 #define PS_PROTO_ICMPV6 58
+#define PS_UDP_HEADER 8 /* octets */
 #define PS_TCP_FIN 0x01
 #define PS_TCP_SYN 0x02
 #define PS_TCP_RST 0x04
@@ -29,6 +31,7 @@ struct flow {
     __u8 tcp_flags;
     __u8 hook;
     __u8 over_lo;         /* on the loopback device */
+    __u16 l4_offset;      /* from the IP header */
     __u32 netns;          /* see ps_address_key */
     __u32 payload_offset; /* from the IP header */
     __u32 payload_length;
@@ -99,10 +102,10 @@ PS_INLINE __u8 packet__read_v6(struct ps_packet *p, struct flow *f, __u32 *l4) {
     return (__u8)(end >> 24);
 }
 
-#define PS_LEAST_MTU 576 /* of IPv4 (RFC 791, 3.2): below it nothing is cut */
+#define PS_LEAST_MTU 68 /* of IPv4 (RFC 791, 3.2): below it nothing is cut */
 
 /*
- * IP octets, in the low half, and packets that a datagram of `octets` becomes when its device sends `mtu` at most: IP cuts
+ * IP octets, in the low half, and packets that a datagram of `octets` becomes when its path takes `mtu` at most: IP cuts
  * it after the hook (RFC 791, 3.2; RFC 8200, 4.5). Options and extension headers are not thought of. `mtu` 0: unknown.
  */
 PS_INLINE __u64 packet__fragments(__u32 octets, __u32 mtu, int is_v4) {
@@ -136,6 +139,7 @@ PS_INLINE __u8 packet__read(struct ps_packet *p, struct flow *f) {
         return PS_R_NOT_IP;
     if (reason)
         return reason;
+    f->l4_offset = (__u16)l4;
     if (f->protocol == PS_PROTO_TCP) {
         if (cursor__load(p, l4, head, 14))
             return PS_R_TRUNCATED;
@@ -144,9 +148,9 @@ PS_INLINE __u8 packet__read(struct ps_packet *p, struct flow *f) {
         if (header < 20)
             return PS_R_TRUNCATED;
     } else if (f->protocol == PS_PROTO_UDP) {
-        if (cursor__load(p, l4, head, 8))
+        if (cursor__load(p, l4, head, PS_UDP_HEADER))
             return PS_R_TRUNCATED;
-        header = 8;
+        header = PS_UDP_HEADER;
     } else {
         return 0; /* no ports: rules for other protocols look at the address alone */
     }

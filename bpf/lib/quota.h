@@ -33,8 +33,8 @@ PS_INLINE __u64 quota__load(const __u64 *word) {
 }
 
 /*
- * A window's tag has 15 bits of its number: a budget that rests for a multiple of 32,768 windows (9 h of 1 s, 89 years of a day) finds
- * in that one window what it had in the old.
+ * A window's tag has 15 bits of its number: a budget that rests for a multiple of 32,768 windows (9 h of 1 s, 89 years of a
+ * day) finds in that one window what it had in the old.
  */
 
 /* The windows that the word is counted by; 0: none has begun. */
@@ -140,6 +140,14 @@ PS_INLINE __u32 quota__mark(struct ps_budget *b, __u16 tag, __u32 per_cent) {
     if (PS_SPENT_WINDOW(seen) == tag && PS_SPENT_OCTETS(seen) >= per_cent)
         return 0;
     return __sync_val_compare_and_swap(&b->told, seen, PS_SPENT(tag, per_cent)) == seen ? per_cent : 0;
+}
+
+/* There was no room to tell it: the next packet shall. What was told before stays so. */
+PS_INLINE void quota__untell(struct ps_budget *b, __u32 per_cent) {
+    __u64 seen = quota__load(&b->told);
+
+    if (PS_SPENT_OCTETS(seen) == per_cent)
+        __sync_val_compare_and_swap(&b->told, seen, PS_SPENT(PS_SPENT_WINDOW(seen), per_cent - 1));
 }
 
 /*

@@ -164,8 +164,9 @@ static __always_inline void verdict__return_query(const struct scratch *s, const
 }
 
 /*
- * What was allowed is charged, and only then noted as open. `opens`: an attempt to connect, or a UDP conversation. Loopback is not charged, nor what stays on this host. 0, or
- * the reason of the limit that does not hold it. Leaves the charges in the scratch, for the socket's memory.
+ * What was allowed is charged, and only then noted as open. `opens`: an attempt to connect, or a UDP conversation. Loopback
+ * is not charged, nor what stays on this host. 0, or the reason of the limit that does not hold it. Leaves the charges in
+ * the scratch, for the socket's memory.
  */
 PS_GLOBAL __u32 verdict__charge(__u32 index, __u32 opens) {
     struct scratch *s = scratch__at(index);

@@ -106,6 +106,10 @@ long bpf_map_pop_elem(void *map, void *value) {
     return failure;
 }
 
+std::uint64_t bpf_ringbuf_query(void *, std::uint64_t what) {
+    return what == BPF_RB_RING_SIZE ? 1 << 20 : 0; // somebody always reads
+}
+
 void *bpf_ringbuf_reserve(void *, std::uint64_t size, std::uint64_t) {
     return std::malloc(size);
 }

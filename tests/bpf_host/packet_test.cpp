@@ -77,6 +77,18 @@ TEST_CASE("a UDP packet gives its addresses, ports and payload, as seen from the
     CHECK(f.remote_port == 12345);
 }
 
+TEST_CASE("how much stands before L4 is told, of protocols without ports, too") {
+    struct flow f;
+    REQUIRE(read(v4(47, 4), f) == 0);
+    CHECK(f.l4_offset == 20);
+    for (const std::uint8_t protocol : {std::uint8_t{17}, std::uint8_t{58}}) {
+        REQUIRE(read(v6({protocol}, 8), f) == 0);
+        CHECK(f.l4_offset == 40);
+        REQUIRE(read(v6({0, 60, protocol}, 8), f) == 0);
+        CHECK(f.l4_offset == 56);
+    }
+}
+
 TEST_CASE("every segment's headers are counted") {
     Octets tcp = v4(6, 20 + 3000);
     tcp[32] = 0x50;

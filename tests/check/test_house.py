@@ -22,7 +22,8 @@ def tree(root: Path, files: dict[str, str]) -> Path:
 
 
 CLEAN = {
-    "bpf/abi.h": "#include <linux/types.h>\n",
+    "bpf/abi.h": '#include "limit.h"\n',
+    "bpf/limit.h": "#include <linux/types.h>\n",
     "bpf/egress.bpf.c": '#include "lib/maps.h"\n#include <bpf/bpf_helpers.h>\n',
     "bpf/lib/maps.h": '#include "abi.h"\n',
     "policy/model.h": '#include "bpf/abi.h"\n',
@@ -46,6 +47,10 @@ def test_the_clean_tree_has_no_fault(tmp_path):
     ("policy/parse.cpp", "#include <fcntl.h>"),
     ("policy/parse.cpp", "#include <sys/stat.h>"),
     ("policy/parse.cpp", '#include "bpf/lib/maps.h"'),
+    ("policy/parse.cpp", '#include "bpf/limit.h"'),
+    ("userspace/kernel/budgets.cpp", '#include "bpf/limit.h"'),
+    ("userspace/daemon/main.cpp", '#include "../../bpf/limit.h"'),
+    ("userspace/cli/ps.cpp", '#include "limit.h"'),
     ("userspace/base/log.cpp", '#include "userspace/kernel/maps.h"'),
     ("userspace/kernel/pins.cpp", '#include "policy/model.h"'),
     ("userspace/kernel/pins.cpp", '#include "userspace/sync/diff.h"'),

@@ -33,8 +33,7 @@ def write(lab, **modes: str) -> None:
              for name, mode in modes.items()}
     if lab.daemon.starts:
         lab.daemon.write(files)
-        status, body = lab.daemon.request("POST", "/v1/reload", b"")
-        assert status == 200, (status, body)
+        lab.daemon.reload()
     else:
         resolv_conf = lab.directory / "host-resolv.conf"  # under birth allow, only the host's resolvers teach
         resolv_conf.write_text(f"nameserver {ODD}\nnameserver {OWN}\n")

@@ -24,8 +24,7 @@ def reload(lab, name: str, count: int) -> None:
     if not lab.daemon.starts:
         lab.daemon.start()
         return
-    status, body = lab.daemon.request("POST", "/v1/reload", b"", timeout=60)
-    assert status == 200, body
+    lab.daemon.reload(timeout=60)
 
 
 def outcome(lab, name: str) -> str | None:

@@ -40,7 +40,7 @@ def apply(lab, **policies: tuple[str, str]) -> None:
         lab.daemon.start(files)
         return
     lab.daemon.write(files)
-    assert lab.daemon.request("POST", "/v1/reload", b"")[0] == 200
+    lab.daemon.reload()
 
 
 @pytest.fixture(scope="module")

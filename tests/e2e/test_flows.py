@@ -25,7 +25,7 @@ RULES = f"""  allow:
     - {{name: office, cidrs: [{WEB}, '{WEB6}', {SILENT}], ports: [tcp/80-81, udp/9000-9999]}}
     - {{name: api, domains: [api.good.test], ports: [tcp/80]}}
 """
-SPECS = {"logged": "on", "named": "on", "silent": "off", "killed": "on", "crowded": "on", "audited": "on", "visited": "on", "reset": "on"}
+SPECS = {"logged": "on", "named": "on", "silent": "off", "killed": "on", "crowded": "on", "audited": "on", "visited": "on", "reset": "on", "full": "on"}
 FLOWS_OF_ONE = 4096
 
 
@@ -138,12 +138,60 @@ def test_more_flows_than_there_is_room_for(lab, world):
     assert {row["end"] for row in rows} == {"gone"} and {row["egress_bytes"] for row in rows} == {128}
 
 
+def unlogged(lab, container) -> dict[str, list[int]]:
+    rows = [row for row in Counters(lab.daemon, container.path).rows if row["reason"] == "flow-unlogged"]
+    return {row["direction"]: [row["packets"], row["bytes"]] for row in rows}
+
+
+def test_an_open_flow_without_room_is_counted_until_there_is_some(lab, world):
+    """Packets and octets of a connection and of connected UDP, both ways, as the cable saw them; then a row that ends makes room."""
+    full = world["full"]
+    open_connection(full, "first")
+    sent = full.probe("scattered", deadline_s=60, address=SILENT, first=20000, count=FLOWS_OF_ONE - 1, octets=128)
+    assert sent["outcomes"] == {"sent": FLOWS_OF_ONE - 1} and unlogged(lab, full) == {}, sent
+    cable = tally(lab, full, WEB)
+    open_connection(full, "later")
+    full.probe("hold", key="udp", family=2, type=2)
+    full.probe("held_connect", key="udp", address=WEB, port=ECHO)
+    for n in range(100):
+        assert full.probe("held_send", key="later", payload="47" * (n + 1))["error"] is None
+        assert full.probe("held_send", key="udp", payload="55" * (n + 1))["error"] is None
+        assert len(full.probe("held_receive", key="udp")["hex"]) == 2 * (n + 1)
+    datagrams = [100, sum(n + 1 + 28 for n in range(100))]
+
+    def is_all() -> bool:
+        wire, counted = cable.call(5, op="read"), unlogged(lab, full)
+        return wire["missed"] == 0 and all(counted[way] == [t + d for t, d in zip(wire[way], datagrams)] for way in ("egress", "ingress"))
+    until(is_all, 5, "each packet on the cable is counted, and nothing else")
+    cable.close()
+
+    full.probe("held_close", key="first")
+    ended(lab, full, remote_port=80, end="closed")
+    until(lambda: row_is_there(lab, full, "later"), 15, "a row for the connection that had none", 0.2)
+    for key in ("later", "udp"):
+        full.probe("held_close", key=key)
+    until(lambda: len(seen := records(lab, full, remote_port=80)) == 2 and {row["rule"] for row in seen} == {"office"}, 15, "its record", 0.2)
+    full.close()
+    remove_empty(full.cgroup)
+
+
+def open_connection(container, key: str) -> None:
+    container.probe("hold", key=key, family=2, type=1)
+    assert container.probe("held_connect", key=key, address=WEB, port=80)["error"] is None
+
+
+def row_is_there(lab, container, key: str) -> bool:
+    before = unlogged(lab, container)
+    assert container.probe("held_send", key=key, payload="47")["error"] is None
+    return unlogged(lab, container)["egress"] == before["egress"]
+
+
 def test_a_log_that_fills_is_told_of_before_it_is_full(lab, world):
     """All containers share its rows: seven of them with as many flows as each may have take 87 %."""
     crowd = [lab.container(f"crowd-{n}") for n in range(7)]
     lab.daemon.write({path.name: path.read_text() for path in lab.daemon.policies.iterdir()}
                      | {"crowd.yaml": HEAD.format(name="crowd", path=lab.path("crowd-*"), flows="on", resolver=DNSMASQ) + RULES})
-    assert lab.daemon.request("POST", "/v1/reload", b"")[0] == 200
+    lab.daemon.reload()
     for container in crowd:
         sent = container.probe("scattered", deadline_s=60, address=SILENT, first=20000, count=FLOWS_OF_ONE, octets=128)
         assert sent["outcomes"] == {"sent": FLOWS_OF_ONE}, sent

@@ -49,7 +49,7 @@ def test_the_oldest_is_usable_when_it_is_asked_for_again(lab, pair):
     assert now.of(reason="learned-refresh") == 1
     files = {file.name: file.read_text() for file in lab.daemon.policies.iterdir()}
     lab.daemon.write({**files, "exact.yaml": files["exact.yaml"].replace('"*.odd.test"', '"*.odd.test", more.test')})
-    assert lab.daemon.request("POST", "/v1/reload", b"")[0] == 200
+    lab.daemon.reload()
     assert exact.probe("connect", address=run(1), port=80)["error"] is None, "its name's text is still there, too"
     assert exact.probe("query", server=ODD, name="run-2000.odd.test")["addresses"] == [run(2000)]
     now = Counters(lab.daemon, exact.path)
@@ -173,6 +173,6 @@ def test_a_policy_that_does_not_fit_is_refused_whole(lab, pair):
         assert container.probe("query", server=ODD, name="plain.odd.test")["error"] is None
         assert container.probe("query", server=ODD, name="n1.big.test")["error"] == "EPERM"
     lab.daemon.write(files)
-    assert lab.daemon.request("POST", "/v1/reload", b"", timeout=120)[0] == 200
+    lab.daemon.reload(timeout=120)
     assert lab.daemon.get("/v1/status")["last_reload"]["ok"]
     assert flooder.probe("query", server=ODD, name="plain.odd.test", type=dns.A)["error"] is None

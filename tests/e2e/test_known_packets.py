@@ -2,10 +2,12 @@
 """Two readers of packets: that of open flows (bpf/lib/known.h), which knows plain headers only, and that of all others (bpf/lib/packet.h).
 Whatever a socket sends, the verdict, the reason, the packets and the octets are the same on an open flow as on a new one.
 
-Red when known.h takes a packet whose headers it does not understand, or measures one otherwise.
+Red when known.h takes a packet whose headers it does not understand, measures one otherwise, or does not charge it.
 """
 import secrets
 import socket
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,12 +42,32 @@ CASES = {
 }
 
 
+SENT, HELD, OCTETS = 15, 10, 1028  # datagrams, as many as a quota holds, IP octets of one
+QUOTAS = {f"{whose}-{way}": (whose, way) for whose in ("rule", "container", "both") for way in ("egress", "ingress")}
+
+
+def limited(name: str, path: str) -> str:
+    """Of what has a quota, the other of rule and container has none, or a larger one."""
+    whose, way = QUOTAS[name]
+    small, large = (f"limits: {{quota: {packets * OCTETS}B/24h {way}}}" for packets in (HELD, 100))
+    of_rule = {"rule": f", {small}", "container": "", "both": f", {large}"}[whose]
+    text = POLICY.format(path=path).replace("name: known", f"name: {name}").replace("udp/9000]", f"udp/9000]{of_rule}")
+    return text if whose == "rule" else text + f"  {small}\n"
+
+
 @pytest.fixture(scope="module")
-def container(lab):
-    made = lab.container("known")
-    lab.daemon.start({"known.yaml": POLICY.format(path=made.path)})
-    made.watch_cable()
+def world(lab):
+    made = {name: lab.container(name) for name in ("known", "options", *QUOTAS)}
+    plain = {name: POLICY.format(path=made[name].path).replace("name: known", f"name: {name}") for name in ("known", "options")}
+    lab.daemon.start({f"{name}.yaml": text for name, text in plain.items()} | {f"{name}.yaml": limited(name, made[name].path) for name in QUOTAS})
+    for each in made.values():
+        each.watch_cable()
     return made
+
+
+@pytest.fixture(scope="module")
+def container(world):
+    return world["known"]
 
 
 def rows(lab, container) -> list[dict]:
@@ -90,6 +112,23 @@ def test_a_datagram_of_an_open_flow_is_judged_and_measured_as_one_of_a_new_flow(
     assert outside() == wanted
 
 
+@pytest.mark.parametrize("name", QUOTAS)
+def test_datagrams_of_an_open_flow_are_charged_to_whoever_is_limited(world, watch, name):
+    container, way = world[name], QUOTAS[name][1]
+    assert container.probe("hold", key="flow", family=V4, type=UDP)["error"] is None
+    assert container.probe("held_connect", key="flow", address=WHERE[V4], port=9000)["error"] is None
+    payload = secrets.token_bytes(OCTETS - 28).hex()
+    with watch(container) as seen:
+        errors = [container.probe("held_send", key="flow", payload=payload)["error"] for _ in range(SENT)]
+        left = HELD if way == "egress" else SENT
+        assert errors == [None] * left + ["EPERM"] * (SENT - left)
+        seen.counted(left, direction="egress", verdict="allow", reason="cidr")
+        seen.counted(HELD, direction="ingress", verdict="allow", reason="inbound")
+        seen.counted(SENT - HELD, direction=way, verdict="deny", reason="quota")
+    until(lambda: len(container.arrived(contains=payload, protocol=socket.IPPROTO_UDP)) == left, 5, "seen outside as often as allowed")
+    container.probe("held_close", key="flow")
+
+
 @pytest.mark.parametrize("route", [NO_OPS, SOURCE_ROUTE], ids=["no-ops", "source-route"])
 def test_a_segment_with_options_does_not_leave_on_an_open_connection(container, watch, route):
     assert container.probe("hold", key="stream", family=V4, type=TCP)["error"] is None
@@ -103,3 +142,21 @@ def test_a_segment_with_options_does_not_leave_on_an_open_connection(container, 
         until(lambda: seen.grown(direction="egress", verdict="deny", reason="ip-options") >= 1, 5, "denied")
     assert seen.grown(direction="egress", verdict="allow") == 0
     assert not container.arrived(contains=mark)
+
+
+def test_segments_with_extension_headers_are_counted_with_them(lab, world):
+    """Each repeats them: two hundred octets of hop-by-hop options."""
+    container = world["options"]
+    container.netns.run(sys.executable, "-I", str(Path(__file__).parents[1] / "lab/offload.py"), "eth0")
+
+    def grew() -> tuple[tuple[int, int], tuple[int, int]]:
+        counted, cable = grown(before[0], rows(lab, container)), container.arrived_sum(destination=WHERE[V6])
+        return counted[("open", "egress", "allow", "cidr")], tuple(cable[key] - before[1][key] for key in ("count", "octets"))
+    before = rows(lab, container), container.arrived_sum(destination=WHERE[V6])
+    assert container.probe("hold", key="stream", family=V6, type=TCP, options=[(41, 54, "0018" + "1ec4" + "00" * 196)])["error"] is None
+    assert container.probe("held_connect", key="stream", address=WHERE[V6], port=80)["error"] is None
+    request = b"GET / HTTP/1.1\r\nHost: -\r\nX: " + b"x" * 30_000 + b"\r\n\r\n"
+    assert container.probe("held_send", key="stream", payload=request.hex())["error"] is None
+    assert bytes.fromhex(container.probe("held_receive", key="stream")["hex"]).startswith(b"HTTP/1")
+    container.probe("held_close", key="stream")
+    until(lambda: grew()[0] == grew()[1] and grew()[0][1] > 30_000 * 1500 / 1228, 5, f"counted and at the cable: {grew()}")

@@ -5,22 +5,15 @@ queries; of rules and of containers; over changes of policy and without a daemon
 import pytest
 
 from internet import DNSMASQ
-from observe import Counters, until
+from limits import HEAD, ONE, PACKET, PORT, TWO, left, octets_of, spend
+from observe import until
 
-HEAD = """apiVersion: penstock/v1
-kind: EgressPolicy
-metadata: {{name: {name}}}
-spec:
-  select: [{{cgroup: {path}}}]
-"""
-ONE, TWO, PORT = "198.51.100.41", "198.51.100.42", 9001  # nothing listens there: no answers to be counted
 ONE6 = "2001:db8:80::41"
 ANY = "cidrs: [198.51.100.0/24, '2001:db8:80::/64'], ports: [tcp/80, udp/9000-9001]"
 TWO_RULES = f"""  allow:
     - {{name: one, cidrs: [{ONE}], ports: [udp/{PORT}], limits: {{limits}}}}
     - {{name: two, cidrs: [{TWO}], ports: [udp/{PORT}]}}
 """
-PACKET = 1028  # IP octets
 
 SPECS = {
     "rate": f"  allow: [{{name: out, {ANY}}}]\n  limits: {{egress: 1MB/s}}\n",
@@ -59,24 +52,7 @@ def world(lab):
 
 def load(lab, **changed: str) -> None:
     lab.daemon.write(policies(lab, **changed))
-    status, body = lab.daemon.request("POST", "/v1/reload", b"")
-    assert status == 200, body
-
-
-def left(container, packets: int, **fields) -> tuple[int, int]:
-    """Packets and IP octets that came out of the container's cable, when the witness has seen at least so many packets."""
-    seen = until(lambda: (now := container.arrived_sum(**fields))["count"] >= packets and now, 5, f"{packets} packets at the cable")
-    assert seen["missed"] == 0, "the witness did not keep up"
-    return seen["count"], seen["octets"]
-
-
-def octets_of(lab, container, **fields) -> int:
-    rows = Counters(lab.daemon, container.path).rows
-    return sum(row["bytes"] for row in rows if all(row[name] == value for name, value in fields.items()))
-
-
-def spend(container, count: int, octets: int = PACKET, address: str = ONE) -> dict[str, int]:
-    return container.probe("datagrams", address=address, port=PORT, octets=octets, count=count)["outcomes"]
+    lab.daemon.reload()
 
 
 # ---- rates ----

@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
+from limits import HEAD, ONE, PACKET, PORT, TWO, left, octets_of, spend
 from observe import Counters, until
-from test_limits import HEAD, ONE, PACKET, PORT, TWO, left, octets_of, spend
-from test_upgrade_under_load import programs
+from pinned import programs
 
 RATE, BURST, FLOOD_S = 4_000_000, 2_000_000, 3  # half a second's worth, so that a busy machine loses none of the rate
 ALL = f"  allow: [{{name: out, cidrs: [198.51.100.0/24], ports: [udp/{PORT}]}}]\n"
@@ -130,8 +130,7 @@ def test_another_length_of_window_loses_no_octet_under_two_cpus(lab, world):
 
     def change(number: int) -> None:
         lab.daemon.write(policies(lab, lengths=quota_of("48h" if number % 2 == 0 else "24h")))
-        status, body = lab.daemon.request("POST", "/v1/reload", b"")
-        assert status == 200, body
+        lab.daemon.reload()
     changes = exact_during(container, change, 2)
     print(f"{changes} changes of the window's length while {PACKETS} packets were spent")
     assert spent(lab, container) == {"out": PACKETS * PACKET}
@@ -165,8 +164,7 @@ def test_a_budget_goes_when_nothing_limits_its_rule_and_stays_while_it_says_some
 
     def load(spec: str) -> None:
         lab.daemon.write(policies(lab, gone=spec))
-        status, body = lab.daemon.request("POST", "/v1/reload", b"")
-        assert status == 200, body
+        lab.daemon.reload()
     before = budgets()
     assert spend(container, 5) == spend(container, 5, address=TWO) == {"sent": 5}
     assert budgets() == before + 3, "two rules and the container"

@@ -214,11 +214,11 @@ def test_who_may_no_longer_be_answered_is_not(lab, world, watch, family):
     """A connection that others opened while they might."""
     client, server = world["client"], world["server"]
     lab.daemon.write(policies(lab))
-    assert lab.daemon.request("POST", "/v1/reload", b"")[0] == 200
+    lab.daemon.reload()
     client.probe("hold", key="open", family=10 if family == "v6" else 2, type=1)
     assert client.probe("held_connect", key="open", address=address_of(server, family), port=PORTS["server", family])["error"] is None
     lab.daemon.write(policies(lab, server=(WEB, "deny", "allow")))
-    assert lab.daemon.request("POST", "/v1/reload", b"")[0] == 200
+    lab.daemon.reload()
     answers = len(server.arrived(contains=b"inside".hex()))
     with watch(server) as seen:
         assert client.probe("held_send", key="open", payload="55")["error"] is None

@@ -34,8 +34,7 @@ def text(container, domains: str) -> str:
 def change(lab, container, domains: str) -> None:
     """In force when this returns."""
     lab.daemon.write({"flows.yaml": text(container, domains)})
-    status, body = lab.daemon.request("POST", "/v1/reload", b"")
-    assert status == 200, (status, body)
+    lab.daemon.reload()
 
 
 def learn(container, octet: int) -> str:

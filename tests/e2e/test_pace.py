@@ -2,9 +2,9 @@
 """TCP under an egress limit: as fast as it may be, without stalls, whatever the congestion control and the number of connections.
 Rates are of IP octets, as the kernel counts them; the cable has an MTU of 1,500.
 """
-import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -13,7 +13,13 @@ from observe import Counters
 
 SINK, SINK_PORT = "198.51.100.60", 9009
 SETTLE_S, MEASURE_S, ATTEMPTS = 2, 5, 3
+# Of one flow: its share of the rate at least, and its octets at least, as a part of the flows' mean.
+FAIR = [(250_000, 0.8), (0, 0.5)]
+ROOMY = 250_000  # with a share like this, none of its buffers is refused
+MAY_BE_REFUSED = 0.01  # of the segments, for what the machine does
+MTU, MSS = 1500, 1448  # of IPv4 with TCP's timestamps
 RATES = {"slow": 1_000_000, "medium": 20_000_000, "fast": 200_000_000}
+BESIDE = "beside-1", "beside-7"
 POLICY = """apiVersion: penstock/v1
 kind: EgressPolicy
 metadata: {{name: {name}}}
@@ -31,12 +37,11 @@ def policy(lab, name: str, rate: int, of_rule: bool) -> str:
 
 @pytest.fixture(scope="module")
 def world(lab):
-    made = {name: lab.container(name) for name in (*RATES, "free")}
-    lab.internet.start("sink", sys.executable, "-I", str(Path(__file__).parents[1] / "lab/sink.py"), str(SINK_PORT))
-    lab.internet.wait_for("sink", f"{SINK}:{SINK_PORT}")
+    made = {name: lab.container(name) for name in (*RATES, "twin", *BESIDE)}
+    lab.internet.start_sink(SINK_PORT)
     texts = {f"{name}.yaml": policy(lab, name, rate, name == "medium") for name, rate in RATES.items()}
-    lab.daemon.start(texts | {"free.yaml": POLICY.format(name="free", path=made["free"].path, sink=SINK, port=SINK_PORT, of_rule="",
-                                                         of_container="")})
+    texts |= {f"{name}.yaml": policy(lab, name, RATES["medium"], False) for name in BESIDE}
+    lab.daemon.start(texts)  # and no policy selects the twin
     return made
 
 
@@ -47,8 +52,6 @@ def counted(lab, container) -> tuple[int, int, float]:
             sum(row["packets"] for row in rows if row["reason"] == "egress-rate" and row["verdict"] == "deny"), time.monotonic())
 
 
-# Where others use the CPUs, too, bbr stays some per cent below its own pace.
-FLOORS = {("fast", flows, "bbr"): 0.85 for flows in (1, 4, 64)}
 LINES: list[str] = []
 
 
@@ -56,32 +59,110 @@ LINES: list[str] = []
 @pytest.mark.parametrize("flows", [1, 4, 64])
 @pytest.mark.parametrize("name", RATES)
 def test_streams_send_at_the_rate(lab, world, name, flows, congestion):
-    """The best of three: two CPUs that others use, too, do not always get 200 MB/s through the lab."""
+    """Two CPUs that others use, too, do not always get 200 MB/s through the lab: there the measure is a container in the same minute that
+    nobody limits and whose sockets pace themselves at the rate. The best of three.
+
+    Red when all flows together or one of them stands still for more than 200 ms, when one starves, or when buffers are refused although
+    there is room for one of each flow in the burst. The kernel gives a flow over a path as short as the lab's up to 64 KiB at once,
+    whatever its pace (net.ipv4.tcp_tso_rtt_log): at 300 KB/s that is one in 213 ms, at 15 KB/s one in seconds. So where a flow stands
+    still for more than 200 ms the measure is the twin's flows, which nobody limits."""
     available = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
     if congestion not in available:
         pytest.skip(f"this kernel has no congestion control {congestion}")
-    floor = FLOORS.get((name, flows, congestion), 0.97)
-    if name == "fast":  # half of what the machine can do at all, where that is less
-        unlimited, _, line = measured(lab, world["free"], RATES[name], flows, congestion)
-        floor = min(floor, unlimited / 2)
     for attempt in range(ATTEMPTS):
-        got, stall_ms, line = measured(lab, world[name], RATES[name], flows, congestion)
-        if floor <= got <= 1.03 and stall_ms <= 200:
+        floor, most_ms, twin = 0.97, 200.0, ""
+        if name == "fast":
+            can, _ = paces_itself(world["twin"], RATES[name], flows, congestion)
+            floor, twin = 0.97 * min(can, 1), f"  (the twin: {can:.4f})"
+            assert can > 0.3, "a lab this slow measures nothing"
+        seen = measured(lab, world[name], RATES[name], flows, congestion)
+        if seen.flow_stall_ms > most_ms:
+            _, stall_ms = paces_itself(world["twin"], RATES[name], flows, congestion)
+            most_ms, twin = max(most_ms, 1.5 * stall_ms), twin + f"  (the twin's: {stall_ms:.0f} ms)"
+        if floor <= seen.got <= 1.03 and seen.stall_ms <= 200 and seen.flow_stall_ms <= most_ms and seen.is_fair():
             break
-    LINES.append(line + (f"  (attempt {attempt + 1})" if attempt else ""))
+    LINES.append(seen.line + twin + (f"  (attempt {attempt + 1})" if attempt else ""))
     report("pace", LINES)
-    assert got <= 1.03, line
-    assert got >= floor and stall_ms <= 200, line
+    assert floor <= seen.got <= 1.03, LINES[-1]
+    assert seen.stall_ms <= 200 and seen.flow_stall_ms <= most_ms, LINES[-1]
+    assert seen.is_fair(), LINES[-1]
 
 
-def measured(lab, container, rate: int, flows: int, congestion: str) -> tuple[float, float, str]:
-    """Part of the rate, longest stall, and all of it for people."""
-    assert container.probe("open_streams", address=SINK, port=SINK_PORT, flows=flows, congestion=congestion)["error"] is None
+@pytest.mark.parametrize("congestion", ["cubic", "bbr"])
+def test_connections_in_turn_have_the_rate_each(lab, world, congestion):
+    """One that has ended takes no share of those that come after it."""
+    medium = world["medium"]
+    best = 0.0
+    for _ in range(ATTEMPTS):
+        octets, _, begun = counted(lab, medium)
+        seen = medium.probe("send_in_turn", address=SINK, port=SINK_PORT, seconds=MEASURE_S, octets=500_000, congestion=congestion)
+        assert seen["error"] is None, seen
+        after, _, ended = counted(lab, medium)
+        best = max(best, (after - octets) / (ended - begun) / RATES["medium"])
+        if best >= 0.85:
+            break
+    LINES.append(f"   20 MB/s  500 KB a connection, {congestion:5}, one after the other  {best:.4f} of the rate")
+    report("pace", LINES)
+    assert 0.85 <= best <= 1.03, LINES[-1]
+
+
+@pytest.mark.parametrize("quiet", [1, 7])
+def test_a_stream_beside_quiet_connections_has_what_they_leave(lab, world, quiet):
+    """They take a share like any that is open and sends; as nothing is dropped, the stream may take more of it, window by window."""
+    busy = world[f"beside-{quiet}"]
+    assert busy.probe("trickle", address=SINK, port=SINK_PORT, flows=quiet, every_s=0.3)["error"] is None
+    open_streams(busy, 1, "cubic")
+    parts = []
+    for _ in range(12):
+        octets, _, begun = counted(lab, busy)
+        busy.probe("feed_streams", seconds=2)
+        after, _, ended = counted(lab, busy)
+        parts.append((after - octets) / (ended - begun) / RATES["medium"])
+        if len(parts) > 2 and min(parts[-2:]) >= 0.9:
+            break
+    LINES.append(f"   20 MB/s   1 x cubic beside {quiet} that trickle  {' '.join(f'{part:.2f}' for part in parts)} of the rate, each 2 s")
+    report("pace", LINES)
+    assert min(parts[-2:]) >= 0.9 and max(parts) <= 1.03, LINES[-1]
+
+
+class Seen(NamedTuple):
+    got: float  # part of the rate
+    stall_ms: float  # in which none of the flows got on
+    flow_stall_ms: float  # a single flow's longest
+    share: float  # of the rate, each flow's
+    least: float  # octets of the flow that had least, as a part of the flows' mean
+    refused: float  # part of the segments
+    line: str
+
+    def is_fair(self) -> bool:
+        floor = next(least for share, least in FAIR if self.share >= share)
+        return self.least >= floor and (self.share < ROOMY or self.refused <= MAY_BE_REFUSED)
+
+
+def open_streams(container, flows: int, congestion: str, **pace) -> None:
+    assert container.probe("open_streams", address=SINK, port=SINK_PORT, flows=flows, congestion=congestion, **pace)["error"] is None
     container.probe("feed_streams", seconds=SETTLE_S)
+
+
+def paces_itself(container, rate: int, flows: int, congestion: str) -> tuple[float, float]:
+    """Part of the rate that sockets get through which ask for it themselves, with SO_MAX_PACING_RATE; a single flow's longest stall."""
+    payload = rate * MSS // MTU
+    open_streams(container, flows, congestion, pace=payload)
+    seen = container.probe("feed_streams", seconds=MEASURE_S)
+    container.probe("close_streams")
+    return sum(seen["octets"]) / seen["seconds"] / payload, max(seen["stalls_ms"])
+
+
+def measured(lab, container, rate: int, flows: int, congestion: str) -> Seen:
+    open_streams(container, flows, congestion)
     octets, dropped, begun = counted(lab, container)
     seen = container.probe("feed_streams", seconds=MEASURE_S)
     octets_after, dropped_after, ended = counted(lab, container)
     container.probe("close_streams")
     got = (octets_after - octets) / (ended - begun) / rate
-    return got, seen["stall_ms"], (f"{rate / 1e6:5.0f} MB/s  {flows:2} x {congestion:5}  {got:7.4f} of the rate  longest stall "
-                                   f"{seen['stall_ms']:4.0f} ms  {dropped_after - dropped:6} dropped  {seen['retransmitted']:5} sent again")
+    of_one, mean, refused = max(seen["stalls_ms"]), sum(seen["octets"]) / flows, dropped_after - dropped
+    least, most = min(seen["octets"]) / mean, max(seen["octets"]) / mean
+    line = (f"{rate / 1e6:5.0f} MB/s  {flows:2} x {congestion:5}  {got:7.4f} of the rate  longest stall {seen['stall_ms']:4.0f} ms, "
+            f"of one flow {of_one:4.0f} ms; a flow {least:.2f} to {most:.2f} of their mean  {refused:6} dropped  "
+            f"{seen['retransmitted']:5} sent again")
+    return Seen(got, seen["stall_ms"], of_one, rate / flows, least, refused * MTU / (octets_after - octets), line)

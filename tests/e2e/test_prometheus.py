@@ -14,8 +14,9 @@ import pytest
 
 from clients import tool
 from internet import DNSMASQ
+from limits import HEAD, ONE, PACKET, PORT, spend
 from observe import until
-from quotas import HEAD, ONE, PACKET, PORT, RULE, spend
+from quotas import RULE
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
 RULES, DASHBOARD = PACKAGING / "prometheus/penstock.rules.yml", PACKAGING / "grafana/penstock.json"

@@ -2,8 +2,9 @@
 """Quotas where there are many, where their file is damaged or can't be written, and where a policy changes their window."""
 import pytest
 
+from limits import HEAD, ONE, PACKET, PORT, spend
 from observe import Counters, until
-from quotas import HEAD, ONE, OWN, PACKET, PORT, TEN, quota, spend
+from quotas import OWN, TEN, quota
 
 RULES = 1000
 MANY = "  allow:\n" + "".join(f"    - {{name: r{n}, cidrs: [{ONE}], ports: [udp/{PORT + n}], limits: {{quota: {TEN}/24h}}}}\n" for n in range(RULES))

@@ -10,8 +10,9 @@ from datetime import datetime
 import pytest
 
 from cgroups import remove_empty
+from limits import HEAD, ONE, PACKET, PORT, spend
 from observe import events, until
-from quotas import HEAD, ONE, OUT, OWN, PACKET, PORT, RULE, quota, spend
+from quotas import OUT, OWN, RULE, quota
 
 SPECS = {"killed": RULE, "late": RULE, "remade": RULE, "remade-own": OWN, "rebooted": RULE, "aged": RULE, "reset": RULE,
          "added": OWN, "shown": RULE, "marks": OWN.replace("24h", "4s"), "unspent": OWN,

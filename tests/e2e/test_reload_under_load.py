@@ -101,8 +101,7 @@ class World:
         temporary = self.lab.daemon.policies / ".shared.new"
         temporary.write_text(self.shared(body, n))
         temporary.rename(self.lab.daemon.policies / "shared.yaml")
-        status, answer = self.lab.daemon.request("POST", "/v1/reload", b"")
-        assert status == 200, answer
+        self.lab.daemon.reload()
 
     def apply(self, body: str, n: int) -> None:
         status, answer = self.lab.daemon.request("POST", "/v1/policies", self.text("own", body, n, "own").encode())
@@ -136,7 +135,7 @@ def check_shared(container, wide: bool, n: int) -> None:
                                                                       "address": "198.51.100.34", "port": 9000},
         {"op": "connect", "address": "198.51.100.200", "port": 8080}, {"op": "connect", "address": "198.51.100.200", "port": 80},
         {"op": "query", "server": ODD, "name": f"n{n}.odd.test"}, {"op": "query", "server": ODD, "name": f"n{n - 2}.odd.test"},
-        {"op": "send_on", "type": 2, "protocol": 0, "address": "198.51.100.33", "port": 9000}])["results"]
+        {"op": "udp", "address": "198.51.100.33", "port": 9000}])["results"]
     both = container.name == "both"
     assert [allowed(one) for one in got] == [wide, wide, wide, not wide, True, False, wide and not both], (container.name, wide, n, got)
 

@@ -6,7 +6,6 @@ Ten million with eight containers, and some more with the eight senders in one. 
 v6, and more learned names than a container has rows for; some singly; some is denied; and a TCP stream takes what is left.
 """
 import json
-import sys
 import time
 from collections import Counter
 
@@ -15,7 +14,6 @@ import pytest
 import dns
 from cable_counts import DATAGRAMS, CableCounts
 from client_places import report
-from container import HERE
 from internet import ODD
 from loads import Programs, end
 from observe import until
@@ -140,8 +138,7 @@ class World:
 @pytest.fixture(scope="module")
 def ready(lab):
     made = [lab.container(f"{where}-{n}") for where, count in (("eight", SENDERS), ("one", 1)) for n in range(count)]
-    lab.internet.start("sink", sys.executable, "-I", str(HERE / "sink.py"), "9009")
-    lab.internet.wait_for("sink", f"{SINK}:9009")
+    lab.internet.start_sink(9009)
     lab.daemon.start({f"{c.name}.yaml": POLICY.format(name=c.name, path=c.path) for c in made})
     return lab
 

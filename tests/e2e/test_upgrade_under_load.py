@@ -2,25 +2,15 @@
 """Issue 3 e: a daemon that starts puts its own programs in place of the old ones, in their links (bpf_link_update), and so does every
 restart. Up to fifteen restarts under a flood: nothing allowed fails, nothing denied leaves, and not one packet misses in the counters. The
 same with thousands of replacements and exact counts of arrivals: tests/live/upgrade_test.cpp."""
-import json
-import subprocess
 import time
 
 from load import ALLOWED, KEPT, REFUSED, CountedLoad, counters_of, grown, policy, witness
 from observe import until
+from pinned import programs
 
 RESTARTS, AT_LEAST, PATIENCE_S = 15, 3, 25  # a restart takes 0.3 s, on a machine with nothing to spare ten times that
 FLOOD = [{"kind": "flood", "key": "packet", "address": address, "port": 9000, "count": 100, "refused": True}
          for address in ("198.51.100.32", "2001:db8:80::20")]
-
-
-def programs(lab) -> dict[str, int]:
-    """The id of the program in each pinned link."""
-    found = {}
-    for pin in (lab.daemon.bpffs / "penstock" / "links").iterdir():
-        shown = subprocess.run(["bpftool", "-j", "link", "show", "pinned", str(pin)], capture_output=True, text=True, check=True)
-        found[pin.name] = json.loads(shown.stdout)["prog_id"]
-    return found
 
 
 def counters(lab, container) -> list[dict]:

@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import dns  # noqa: E402
@@ -56,6 +57,7 @@ class Acts:
 
     def __init__(self, books: Books, first: int):
         self.books, self.fresh, self.ids = books, first, 0
+        self.took: deque = deque(maxlen=20_000)  # of the last look-ups: when each began (CLOCK_MONOTONIC, s) and how long it took (us)
 
     def datagram(self, key: str, server: str, port: int, payload: bytes, refused: str | None = None, connect: bool = False) -> bytes | None:
         with socket.socket(family_of(server), socket.SOCK_DGRAM) as sock:
@@ -88,7 +90,9 @@ class Acts:
 
     def ask(self, key: str, server: str, name: str, addresses: list, type: int = dns.A, edns: bool = False) -> None:
         self.ids = (self.ids + 1) & 0xFFFF
+        begun = time.monotonic()
         answer = dns.read_answer(self.datagram(key, server, 53, dns.query(self.ids, name, type, edns=edns)))
+        self.took.append((begun, (time.monotonic() - begun) * 1e6))
         if answer["id"] != self.ids or answer["rcode"] or sorted(answer["addresses"]) != sorted(addresses):
             raise Wrong(f"answer {answer}")
 
@@ -124,9 +128,11 @@ class Acts:
         self.datagram(key, address, port, b"denied", "EPERM", connect)
 
     def flood(self, key: str, address: str, port: int, count: int, refused: bool) -> None:
-        """As fast as it goes, on one socket. Answers are not waited for."""
+        """As fast as it goes, on one socket. It closes when each has been answered: a late answer would come to the socket that has its
+        port next."""
         payload = b"flood"
         with socket.socket(family_of(address), socket.SOCK_DGRAM) as sock:
+            sock.settimeout(ANSWER_S)
             sock.connect((address, port))
             for n in range(count):
                 try:
@@ -137,6 +143,8 @@ class Acts:
                 self.books.add(key, 1, len(payload) + headers(address))
                 if was_refused != refused:
                     raise Wrong(f"datagram {n} was {'refused' if was_refused else 'sent'}")
+            for _ in range(0 if refused else count):
+                self.books.add(key, 0, 0, 1, len(sock.recv(65535)) + headers(address))
 
     def refused_connect(self, key: str, address: str, port: int) -> None:
         if self.connected(address, port) != "EPERM":
@@ -256,6 +264,9 @@ class Agent:
         for one in self.downloads:
             one.finish()
         return {"error": None}
+
+    def took(self) -> dict:
+        return {"error": None, "took": list(self.load.calls.took)}
 
     def report(self) -> dict:
         return {**self.load.report(), "downloads": [[one.octets, one.error] for one in self.downloads]}

@@ -104,6 +104,12 @@ class Daemon:
         finally:
             connection.close()
 
+    def reload(self, timeout: float = 10) -> dict:
+        """The policy directory as it is now is in force when this returns."""
+        status, body = self.request("POST", "/v1/reload", b"", timeout)
+        assert status == 200, (status, body[:2000])
+        return json.loads(body)
+
     def get(self, path: str) -> dict:
         status, body = self.request("GET", path)
         if status != 200:

@@ -59,11 +59,11 @@ class Held:
         disconnect(self.sockets[key])
         return {"error": None}
 
-    def held_send(self, key: str, payload: str, address: str = "", port: int = 0) -> dict:
+    def held_send(self, key: str, payload: str, address: str = "", port: int = 0, flags: int = 0) -> dict:
         """A datagram, a raw packet, or octets on an open connection (no address)."""
         sock, octets, clock = self.sockets[key], bytes.fromhex(payload), Clock()
         try:
-            sock.sendto(octets, (address, port)) if address else sock.send(octets)
+            sock.sendto(octets, flags, (address, port)) if address else sock.send(octets, flags)
             return {"error": None, "us": clock.us()}
         except OSError as error:
             return {"error": name_of(error), "us": clock.us()}

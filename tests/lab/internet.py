@@ -149,6 +149,11 @@ class Internet:
             stdout=log, stderr=log, stdin=subprocess.DEVNULL))
         log.close()
 
+    def start_sink(self, port: int) -> None:
+        """Takes what TCP sends to this port of any address here, and throws it away; listens when this returns."""
+        self.start("sink", sys.executable, "-I", str(HERE / "sink.py"), str(port))
+        self.wait_for("sink", f"{WEB}:{port}")
+
     def wait_for(self, name: str, address: str, deadline_s: float = 30) -> None:
         """Until something listens there (TCP; each of our servers has TCP and UDP)."""
         end = time.monotonic() + deadline_s

@@ -1,13 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the daemon has pinned, changed from outside: stacks emptied and filled again, which is how a test brings a machine to its
-capacity, and a setting that nobody else can make."""
+"""What the daemon has pinned. Read: which programs. Changed from outside: stacks emptied and filled again, which is how a test brings a
+machine to its capacity, and a setting that nobody else can make."""
 import ctypes
+import json
 import mmap
 import struct
+import subprocess
 from pathlib import Path
 
 BPF, UPDATE, OBJ_GET, LOOKUP_AND_DELETE = 321, 2, 7, 21  # bpf(2) of x86-64, and its commands
 LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def programs(lab) -> dict[str, int]:
+    """The id of the program in each pinned link."""
+    found = {}
+    for pin in (lab.daemon.bpffs / "penstock" / "links").iterdir():
+        shown = subprocess.run(["bpftool", "-j", "link", "show", "pinned", str(pin)], capture_output=True, text=True, check=True)
+        found[pin.name] = json.loads(shown.stdout)["prog_id"]
+    return found
 
 
 def bpf(command: int, attributes: bytes) -> int:

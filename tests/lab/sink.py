@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes whatever TCP sends and throws it away, unread.
 
-usage: sink.py PORT
+usage: sink.py PORT            of whoever connects
+       sink.py PORT ADDRESS N  of N connections that it opens
 """
 import selectors
 import socket
@@ -11,9 +12,14 @@ ROOM = 1 << 20
 
 
 def main() -> None:
-    listener = socket.create_server(("::", int(sys.argv[1])), family=socket.AF_INET6, dualstack_ipv6=True, backlog=256)
-    ready = selectors.DefaultSelector()
-    ready.register(listener, selectors.EVENT_READ)
+    port, *towards = sys.argv[1:]
+    ready, listener = selectors.DefaultSelector(), None
+    if towards:
+        for _ in range(int(towards[1])):
+            ready.register(socket.create_connection((towards[0], int(port))), selectors.EVENT_READ)
+    else:
+        listener = socket.create_server(("::", int(port)), family=socket.AF_INET6, dualstack_ipv6=True, backlog=256)
+        ready.register(listener, selectors.EVENT_READ)
     while True:
         for key, _ in ready.select():
             if key.fileobj is listener:

@@ -11,7 +11,8 @@
 
 namespace penstock {
 
-// The cgroup v2 mount that shows the whole tree, from the text of /proc/self/mountinfo. A bind mount of a part is passed over.
+// The cgroup v2 mount that shows the whole tree, from the text of /proc/self/mountinfo. A bind mount of a part is
+// passed over.
 std::optional<std::filesystem::path> find_cgroup_mount(std::string_view mountinfo);
 
 // The same for this process. An error if there is none, or if it shows only a cgroup namespace's part: levels and paths

@@ -113,8 +113,8 @@ void Screen::draw(const std::vector<std::string> &lines) {
     write_all(text + "\x1b[J");
 }
 
-// Until somebody brings us back to the front: who goes on in the background (`bg`) would take the terminal from the shell that
-// reads it. An end that is asked for meanwhile comes before that.
+// Until somebody brings us back to the front: who goes on in the background (`bg`) would take the terminal from the shell
+// that reads it. An end that is asked for meanwhile comes before that.
 void Screen::stop() {
     leave();
     for (;;) {

@@ -95,6 +95,7 @@ std::vector<SelectedAtBirth> selected_at_birth(const std::vector<SelectingGlob> 
             entry.policies.clear();
     }
     std::vector<SelectedAtBirth> result;
+    result.reserve(found.size());
     for (auto &[key, entry] : found)
         result.push_back(std::move(entry));
     return result;

@@ -3,8 +3,8 @@
 // with one look-up: a longest prefix and a tail. Pure, as selection.h is.
 //
 // A glob whose only wildcard is `**` as its last component, or one `*` in its last component, has such a form, and so has
-// one without wildcards. Where another selector may hold for some of its paths and not for others, it is not certain: the daemon
-// decides when the cgroup is there, and until then its birth verdict holds.
+// one without wildcards. Where another selector may hold for some of its paths and not for others, it is not certain: the
+// daemon decides when the cgroup is there, and until then its birth verdict holds.
 #pragma once
 
 #include <cstddef>

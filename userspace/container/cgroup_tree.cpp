@@ -3,6 +3,7 @@
 
 #include "userspace/container/path.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -144,10 +145,11 @@ void CgroupTree::drop(const std::string &path, std::vector<TreeChange> &changes)
     for (auto it = nodes_.lower_bound(below); it != nodes_.end() && it->first.starts_with(below); ++it)
         if (it->first != path)
             paths.push_back(it->first);
-    for (auto it = paths.rbegin(); it != paths.rend(); ++it) {
-        changes.push_back({false, nodes_.at(*it)});
-        nodes_.erase(*it);
-        if (const auto watch = watch_of_.find(*it); watch != watch_of_.end()) {
+    std::ranges::reverse(paths); // what is below goes first
+    for (const auto &gone : paths) {
+        changes.push_back({false, nodes_.at(gone)});
+        nodes_.erase(gone);
+        if (const auto watch = watch_of_.find(gone); watch != watch_of_.end()) {
             ::inotify_rm_watch(inotify_.get(), watch->second); // gone already where the directory is
             watched_.erase(watch->second);
             watch_of_.erase(watch);

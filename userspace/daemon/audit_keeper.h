@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps the record of audit: fed with events by the loop, given the names that addresses were learned for, written to the state
-// directory so that a restart keeps it. What is lost by a crash is at most half a minute of it: it decides nothing.
+// Keeps the record of audit: fed with events by the loop, given the names that addresses were learned for, written to the
+// state directory so that a restart keeps it. What is lost by a crash is at most half a minute of it: it decides nothing.
 #pragma once
 
 #include "userspace/daemon/meter.h"

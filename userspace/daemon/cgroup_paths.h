@@ -21,8 +21,8 @@ struct CgroupPaths {
 // outside the gate root, where it could never be enforced.
 Result<CgroupPaths> cgroup_paths(const std::string &mount, const Config &);
 
-// The same on this machine, for who only wants to know whether the settings are in order. In order where there is no mount: a
-// start will say so.
+// The same on this machine, for who only wants to know whether the settings are in order. In order where there is no mount:
+// a start will say so.
 Result<void> check_cgroup_paths(const Config &);
 
 // A sentence for each strict root that is not there now. It is taken up when it is made.

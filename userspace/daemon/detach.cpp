@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// --detach-all, under the lock of the pins: that of the state directory says nothing, as another daemon may use the same pins, and
-// the one that is named here other pins.
+// --detach-all, under the lock of the pins: that of the state directory says nothing, as another daemon may use the same
+// pins, and the one that is named here other pins.
 #include "userspace/daemon/daemon.h"
 #include "userspace/kernel/pin_lock.h"
 #include "userspace/kernel/unload.h"

@@ -16,7 +16,8 @@ Result<std::string> read_file(const std::string &path, std::size_t limit);
 // The file holds the old text or the new one, also after a power cut. Mode 0600.
 Result<void> replace_file(const std::string &path, std::string_view text);
 
-// For a file of our own that can't be read, as `why` says: it becomes PATH.damaged, for people. The sentence that tells of it.
+// For a file of our own that can't be read, as `why` says: it becomes PATH.damaged, for people. The sentence
+// that tells of it.
 std::string set_aside(const std::string &path, const Error &why);
 
 Result<void> remove_file(const std::string &path); // absent is fine

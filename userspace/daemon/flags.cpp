@@ -13,7 +13,7 @@ namespace penstock::daemon {
 namespace {
 
 constexpr const char *default_config = "/etc/penstock/penstock.yaml";
-constexpr std::size_t largest_config = 1024 * 1024;
+constexpr std::size_t largest_config = 1024UL * 1024;
 
 // The text of the file; nothing if it is absent and nobody asked for it.
 std::optional<std::string> read_config(const std::string &file, bool asked_for, ConfigFaults &faults) {

@@ -47,8 +47,8 @@ class Meter {
     // Of the maps that the programs fill, counted at most every 10 s.
     boost::asio::awaitable<std::vector<telemetry::MapFill>> fills();
 
-    // What a container's idle time is told by, when it is due: every 10 s, or every second while somebody asks; with very many
-    // rows less often.
+    // What a container's idle time is told by, when it is due: every 10 s, or every second while somebody asks; with very
+    // many rows less often.
     enum class Due { by_itself, asked };
     boost::asio::awaitable<void> look_for_activity(Due);
     std::optional<telemetry::Activity::Idle> idle(const Container &) const; // none: not looked at yet

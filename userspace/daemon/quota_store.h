@@ -46,14 +46,14 @@ class QuotaStore {
     using Map = std::map<QuotaKey, KeptQuota>;
     static constexpr std::size_t most =
         131072; // more than the kernel has budgets: room for containers that are gone
-    static constexpr std::size_t largest = 64 * 1024 * 1024; // octets of the text
+    static constexpr std::size_t largest = 64UL * 1024 * 1024; // octets of the text
 
     Map &all() { return quotas_; }
     const Map &all() const { return quotas_; }
     Map::iterator first_of(const std::string &container) { return quotas_.lower_bound({container, "", ""}); }
 
-    // Forgets windows that are over, and of containers that are gone as many as it takes to keep to `room`: those first whose
-    // windows turn first. How many were forgotten for want of room.
+    // Forgets windows that are over, and of containers that are gone as many as it takes to keep to `room`: those first
+    // whose windows turn first. How many were forgotten for want of room.
     std::size_t trim(std::uint64_t boot_ns, std::size_t room = most);
 
     using Entries = std::vector<std::pair<QuotaKey, KeptQuota>>; // a copy for another thread to write

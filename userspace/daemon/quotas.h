@@ -26,7 +26,8 @@ class Quotas {
     Quotas(boost::asio::io_context &, boost::asio::thread_pool &, boost::asio::thread_pool &readers,
            kernel::Gate &, const Enforcer &, const Meter &, const std::string &state_dir, const Log &);
 
-    // Of earlier daemons. A file that is no such is set aside, as what is enforced must not wait for it: the sentence, else "".
+    // Of earlier daemons. A file that is no such is set aside, as what is enforced must not wait for it: the
+    // sentence, else "".
     std::string load();
 
     void follow(Enforcer &); // its containers, from their rows to their ends

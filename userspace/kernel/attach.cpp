@@ -41,7 +41,7 @@ Result<void> attach_new(bpf_program *program, const AttachPoint &point, const st
 Result<void> attach_over(bpf_program *program, const AttachPoint &point, const std::filesystem::path &pin) {
     const std::filesystem::path beside = pin.string() + "_new"; // bpffs refuses dots in names
     ::unlink(beside.c_str());                                   // of a daemon that died here
-    if (const auto attached = attach_new(program, point, beside); !attached)
+    if (auto attached = attach_new(program, point, beside); !attached)
         return attached;
     if (::rename(beside.c_str(), pin.c_str()) != 0)
         return system_error("replace link " + pin.string(), errno);

@@ -34,7 +34,7 @@ bool is_below(const std::filesystem::path &path, const std::filesystem::path &to
 Result<void> make_folder(const std::filesystem::path &folder) {
     if (folder.has_parent_path() && folder != folder.root_path())
         if (struct stat status{}; ::stat(folder.parent_path().c_str(), &status) != 0)
-            if (const auto made = make_folder(folder.parent_path()); !made)
+            if (auto made = make_folder(folder.parent_path()); !made)
                 return made;
     if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
         return system_error("make " + folder.string(), errno);

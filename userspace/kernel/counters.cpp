@@ -45,7 +45,7 @@ Result<void> FreeNumbers::fill(std::uint32_t first, std::uint32_t last) const {
             break;
     }
     for (std::uint32_t n = last + 1; n-- > first;)
-        if (const auto done = push(n); !done)
+        if (auto done = push(n); !done)
             return done;
     return {};
 }
@@ -88,7 +88,7 @@ Result<bool> CounterMap::erase(const abi::ps_counter_key &key) const {
     const std::vector<abi::ps_counter> zero(cpus_);
     if (const auto cleared = cells_.update(&**cell, zero.data()); !cleared)
         return cleared.error();
-    const auto erased = keys_.erase(key);
+    auto erased = keys_.erase(key);
     if (!erased || !*erased)
         return erased;
     if (const auto back = free_.push(**cell); !back)
@@ -98,7 +98,7 @@ Result<bool> CounterMap::erase(const abi::ps_counter_key &key) const {
 
 Result<void> CounterMap::for_each(const Wanted &wanted, const Visit &visit) const {
     std::vector<std::pair<abi::ps_counter_key, std::uint32_t>> rows;
-    const auto walked = keys_.for_each([&](const auto &key, std::uint32_t cell) {
+    auto walked = keys_.for_each([&](const auto &key, std::uint32_t cell) {
         if (wanted(key))
             rows.emplace_back(key, cell);
     });

@@ -54,7 +54,7 @@ Result<MappedArray> Gate::Parts::mapped(const char *name) const {
     const bpf_map *map = ::bpf_object__find_map_by_name(loaded.object, name);
     if (!map)
         throw std::logic_error(std::string("the BPF object has no map ") + name);
-    const std::size_t stride = (::bpf_map__value_size(map) + 7) / 8 * 8;
+    const std::size_t stride = (::bpf_map__value_size(map) + 7UL) / 8 * 8;
     return MappedArray::open(::bpf_map__fd(map), name, stride * ::bpf_map__max_entries(map));
 }
 
@@ -126,7 +126,7 @@ Result<void> Gate::Parts::attach_family(const Family &family, bool optional) {
         if (::bpf_program__type(program) != family.type || ::bpf_program__fd(program) < 0)
             continue;
         any = true;
-        const auto attached = attach(program, point);
+        auto attached = attach(program, point);
         if (!attached && optional) {
             loaded.features.push_back(lost(family, attached.error().message));
             return {};
@@ -141,10 +141,10 @@ Result<void> Gate::Parts::attach_family(const Family &family, bool optional) {
 
 Result<void> Gate::Parts::attach_all() {
     for (const Family &family : needed_families)
-        if (const auto done = attach_family(family, false); !done)
+        if (auto done = attach_family(family, false); !done)
             return done;
     for (const Family &family : optional_families)
-        if (const auto done = attach_family(family, true); !done)
+        if (auto done = attach_family(family, true); !done)
             return done;
     for (Feature &feature : loaded.features)
         if (feature.name == optional_families[0].feature && feature.state == Feature::State::on)

@@ -50,7 +50,7 @@ Result<void> write_birth_policies(const Map<Id, abi::ps_policy> &policies) {
         {abi::PS_POLICY_BIRTH_AUDIT, birth_policy(abi::PS_MODE_AUDIT)},
     };
     for (const auto &[id, policy] : fixed)
-        if (const auto done = policies.update(id, policy); !done)
+        if (auto done = policies.update(id, policy); !done)
             return done;
     return {};
 }

@@ -58,11 +58,11 @@ Result<void> prepare_map(bpf_map *map, const GateOptions &options, const std::fi
     if (!pinned && errno != ENOENT)
         return system_error("open pinned map " + pin.string(), errno);
     if (pinned && name == "gate") // the version says more than a layout
-        if (const auto same = check_abi(pinned.get(), pin); !same)
+        if (auto same = check_abi(pinned.get(), pin); !same)
             return same;
     const auto size = options.max_entries.find(name);
     if (pinned) {
-        if (const auto fits = fit_to_pin(map, pinned.get(), pin); !fits)
+        if (auto fits = fit_to_pin(map, pinned.get(), pin); !fits)
             return fits;
     } else if (size != options.max_entries.end() && ::bpf_map__set_max_entries(map, size->second) != 0) {
         return system_error("size map " + name, errno);
@@ -81,7 +81,7 @@ Result<void> prepare_maps(bpf_object *object, const GateOptions &options,
     bpf_object__for_each_map(map, object) {
         if (::bpf_map__is_internal(map)) // rodata and the like: made anew with each program version
             continue;
-        if (const auto prepared = prepare_map(map, options, folder); !prepared)
+        if (auto prepared = prepare_map(map, options, folder); !prepared)
             return prepared;
     }
     return {};

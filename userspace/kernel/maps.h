@@ -52,8 +52,9 @@ template <class Key, class Value> class Map : private RawMap {
     }
 };
 
-// free_slots, free_cells, free_budgets, free_flows: a stack of numbers that are not taken, shared with the programs. Of all but
-// slots it holds only those that were given back; gate.next_cell, next_budget and next_flow are the first that nobody had.
+// free_slots, free_cells, free_budgets, free_flows: a stack of numbers that are not taken, shared with the programs. Of all
+// but slots it holds only those that were given back; gate.next_cell, next_budget and next_flow are the first
+// that nobody had.
 class FreeNumbers : private RawMap {
   public:
     FreeNumbers() = default;

@@ -62,7 +62,7 @@ Result<void> RawMap::update_all(const void *keys, const void *values, std::uint3
             continue;
         }
         done += n < asked ? n : 0; // untouched by a kernel that refused before it began
-        const auto single = update(key + done * key_size_, value + done * value_size_);
+        auto single = update(key + done * key_size_, value + done * value_size_);
         if (!single)
             return single;
         done++;
@@ -73,7 +73,7 @@ Result<void> RawMap::update_all(const void *keys, const void *values, std::uint3
 Result<void> RawMap::for_each(const Visit &visit) const {
     Walk walk;
     while (!walk.done)
-        if (const auto done = visit_some(walk, visit); !done)
+        if (auto done = visit_some(walk, visit); !done)
             return done;
     return {};
 }

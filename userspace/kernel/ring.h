@@ -23,7 +23,8 @@ class EventRing {
 
     // Readable when there are events (an epoll descriptor: may itself be waited on).
     int descriptor() const;
-    // Hands over what is there, without waiting; how many. At most `limit` if it is not 0, so that a flood cannot hold the thread.
+    // Hands over what is there, without waiting; how many. At most `limit` if it is not 0, so that a flood cannot
+    // hold the thread.
     Result<std::size_t> consume(const Callback &, std::size_t limit = 0);
 
   private:

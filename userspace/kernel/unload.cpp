@@ -11,8 +11,8 @@
 namespace penstock::kernel {
 namespace {
 
-// A link lives until its last reference goes, some time after its pin, and longer if another process holds it: so a link to a
-// cgroup is cut here and now. Other kinds can't be cut (the call fails, which is fine) and end with the pin.
+// A link lives until its last reference goes, some time after its pin, and longer if another process holds it: so a link to
+// a cgroup is cut here and now. Other kinds can't be cut (the call fails, which is fine) and end with the pin.
 void cut(const std::filesystem::path &pin) {
     const UniqueFd link(::bpf_obj_get(pin.c_str()));
     if (link)

@@ -39,8 +39,8 @@ class FlowRows {
 
     explicit FlowRows(kernel::Gate &gate) : maps_(&gate.maps()) {} // `gate` outlives this
 
-    // Looks at every row: those that ended and those that are due, `monotonic` being now. At least a second apart: a row that
-    // is found to have ended is taken out of the programs' sight, and told of and freed by the next look.
+    // Looks at every row: those that ended and those that are due, `monotonic` being now. At least a second apart: a row
+    // that is found to have ended is taken out of the programs' sight, and told of and freed by the next look.
     Result<std::vector<FlowRecord>> look(std::uint64_t monotonic);
 
   private:

@@ -11,7 +11,7 @@ using Ids = std::unordered_set<std::uint16_t>;
 
 template <class Key, class Value> Result<void> erase_of(const kernel::Map<Key, Value> &map, const Ids &ids) {
     std::vector<Key> keys;
-    const auto walked = map.for_each([&](const Key &key, const Value &) {
+    auto walked = map.for_each([&](const Key &key, const Value &) {
         if (ids.contains(key.policy))
             keys.push_back(key);
     });
@@ -42,21 +42,21 @@ Result<void> PolicyWriter::erase_by_scan(const std::vector<std::uint16_t> &list)
         known.content_hash = 0;
         abi::ps_policy begun{};
         begun.generation = known.handle.generation;
-        if (const auto done = maps_->policies.update(id, begun); !done)
+        if (auto done = maps_->policies.update(id, begun); !done)
             return done;
     }
-    if (const auto done = erase_of(maps_->names, ids); !done)
+    if (auto done = erase_of(maps_->names, ids); !done)
         return done;
-    if (const auto done = erase_of(maps_->cidrs4, ids); !done)
+    if (auto done = erase_of(maps_->cidrs4, ids); !done)
         return done;
-    if (const auto done = erase_of(maps_->cidrs6, ids); !done)
+    if (auto done = erase_of(maps_->cidrs6, ids); !done)
         return done;
-    if (const auto done = erase_of(maps_->resolvers, ids); !done)
+    if (auto done = erase_of(maps_->resolvers, ids); !done)
         return done;
-    if (const auto done = erase_limits_by_scan(ids); !done)
+    if (auto done = erase_limits_by_scan(ids); !done)
         return done;
     for (const std::uint16_t id : ids) {
-        if (const auto done = maps_->policies.update(id, abi::ps_policy{}); !done)
+        if (auto done = maps_->policies.update(id, abi::ps_policy{}); !done)
             return done;
         known_.erase(id);
     }
@@ -89,15 +89,15 @@ Result<void> PolicyWriter::collect_rule_sets(const std::vector<std::uint16_t> &k
         for (const auto &[set, entries] : left.image->rule_sets)
             named.insert(set);
     if (!ids.empty()) {
-        if (const auto done = add_named(maps_->names, ids, named); !done)
+        if (auto done = add_named(maps_->names, ids, named); !done)
             return done;
-        if (const auto done = add_named(maps_->cidrs4, ids, named); !done)
+        if (auto done = add_named(maps_->cidrs4, ids, named); !done)
             return done;
-        if (const auto done = add_named(maps_->cidrs6, ids, named); !done)
+        if (auto done = add_named(maps_->cidrs6, ids, named); !done)
             return done;
     }
     std::vector<abi::ps_port_key> unused;
-    const auto walked = maps_->ports.for_each([&](const abi::ps_port_key &key, const abi::ps_port_rule &) {
+    auto walked = maps_->ports.for_each([&](const abi::ps_port_key &key, const abi::ps_port_rule &) {
         const std::uint64_t set = key.rule_set;
         if (!rule_set_uses_.contains(set) && !named.contains(set))
             unused.push_back(key);

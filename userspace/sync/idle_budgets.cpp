@@ -31,7 +31,7 @@ bool IdleBudgets::is_idle(const abi::ps_budget &budget, const Holder &holder, st
 
 Result<std::size_t> IdleBudgets::round(const std::vector<Holder> &holders, std::uint64_t monotonic_ns,
                                        std::uint64_t boot_ns) {
-    const auto freed = give_back(monotonic_ns);
+    auto freed = give_back(monotonic_ns);
     if (!freed)
         return freed;
     std::unordered_map<std::uint32_t, const Holder *> by_slot;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Budgets of rules that their container's policy does not limit any more. They stay while they say something that counts if
-// the rule comes back: octets of a window that is not over, a bucket that is not full. Then they go back, or a container that
-// lives long under changing policies would use all up. Knows maps and images, no containers.
+// the rule comes back: octets of a window that is not over, a bucket that is not full. Then they go back, or a container
+// that lives long under changing policies would use all up. Knows maps and images, no containers.
 #pragma once
 
 #include "userspace/sync/policy_writer.h"

@@ -6,8 +6,8 @@
 #include "userspace/sync/keys.h"
 #include "userspace/sync/policy_writer.h"
 
+#include <algorithm>
 #include <iterator>
-#include <ranges>
 
 namespace penstock::sync {
 namespace {
@@ -20,10 +20,10 @@ Result<PolicyHandle> PolicyWriter::change(PolicyHandle from, ImagePtr to) {
     const auto known = known_.find(from.id);
     const bool is_current = known != known_.end() && known->second.handle == from && known->second.image;
     if (!is_current || find(to->settings.content_hash))
-        return put(std::move(to));
+        return put(to);
     const Difference difference = diff(*known->second.image, *to, most_changes);
     if (difference.way == Way::mixed)
-        return put(std::move(to));
+        return put(to);
     if (const auto done = erase_after_grace(); !done)
         return done.error();
     return write_in_place(known->second, std::move(to), difference);
@@ -60,8 +60,8 @@ Result<PolicyHandle> PolicyWriter::write_in_place(Known &known, ImagePtr to, con
     return handle;
 }
 
-// Rule sets before what names them; additions most specific first; removals last, least specific first. Only additions can fail
-// for want of room: then they are undone.
+// Rule sets before what names them; additions most specific first; removals last, least specific first. Only additions can
+// fail for want of room: then they are undone.
 Result<void> PolicyWriter::write_difference(std::uint16_t id, const policy::Image &from,
                                             const policy::Image &to, const Difference &difference) {
     auto done = write_rule_sets(to);
@@ -78,14 +78,14 @@ Result<void> PolicyWriter::write_difference(std::uint16_t id, const policy::Imag
 Result<void> PolicyWriter::write_additions(std::uint16_t id, const Difference &difference) {
     written_ += difference.set_names.size() + difference.set_cidrs.size() + difference.add_resolvers.size();
     for (const policy::Address &resolver : difference.add_resolvers)
-        if (const auto done = maps_->resolvers.update(resolver_key(id, resolver), 1); !done)
+        if (auto done = maps_->resolvers.update(resolver_key(id, resolver), 1); !done)
             return done;
     for (const policy::NameEntry *entry : difference.set_names)
-        if (const auto done = maps_->names.update(name_key(id, entry->reversed), entry->match); !done)
+        if (auto done = maps_->names.update(name_key(id, entry->reversed), entry->match); !done)
             return done;
     for (const policy::CidrEntry *entry : difference.set_cidrs) {
-        const auto done = is_v4(entry->cidr) ? maps_->cidrs4.update(cidr4_key(id, entry->cidr), entry->match)
-                                             : maps_->cidrs6.update(cidr6_key(id, entry->cidr), entry->match);
+        auto done = is_v4(entry->cidr) ? maps_->cidrs4.update(cidr4_key(id, entry->cidr), entry->match)
+                                       : maps_->cidrs6.update(cidr6_key(id, entry->cidr), entry->match);
         if (!done)
             return done;
     }
@@ -94,7 +94,7 @@ Result<void> PolicyWriter::write_additions(std::uint16_t id, const Difference &d
 
 // Back to `from`, least specific first. What fails here is left: each look-up still gives the old or the new answer.
 void PolicyWriter::undo_additions(std::uint16_t id, const policy::Image &from, const Difference &difference) {
-    for (const policy::CidrEntry *entry : std::views::reverse(difference.set_cidrs)) {
+    const auto undo_cidr = [&](const policy::CidrEntry *entry) {
         const auto old = std::ranges::find(from.cidrs, entry->cidr, &policy::CidrEntry::cidr);
         const bool had = old != from.cidrs.end();
         if (is_v4(entry->cidr) && had)
@@ -105,14 +105,16 @@ void PolicyWriter::undo_additions(std::uint16_t id, const policy::Image &from, c
             static_cast<void>(maps_->cidrs6.update(cidr6_key(id, entry->cidr), old->match));
         else
             static_cast<void>(maps_->cidrs6.erase(cidr6_key(id, entry->cidr)));
-    }
-    for (const policy::NameEntry *entry : std::views::reverse(difference.set_names)) {
+    };
+    const auto undo_name = [&](const policy::NameEntry *entry) {
         const auto old = std::ranges::find(from.names, entry->reversed, &policy::NameEntry::reversed);
         if (old != from.names.end())
             static_cast<void>(maps_->names.update(name_key(id, entry->reversed), old->match));
         else
             static_cast<void>(maps_->names.erase(name_key(id, entry->reversed)));
-    }
+    };
+    std::for_each(difference.set_cidrs.rbegin(), difference.set_cidrs.rend(), undo_cidr);
+    std::for_each(difference.set_names.rbegin(), difference.set_names.rend(), undo_name);
     for (const policy::Address &resolver : difference.add_resolvers)
         static_cast<void>(maps_->resolvers.erase(resolver_key(id, resolver)));
 }

@@ -47,7 +47,7 @@ Result<void> PolicyWriter::erase_limits(std::uint16_t id, const policy::Image &i
             return place.error();
         if (!*place) // of a policy that was not written whole
             continue;
-        if (const auto done = erase_limit(key, **place); !done)
+        if (auto done = erase_limit(key, **place); !done)
             return done;
     }
     return {};
@@ -55,14 +55,14 @@ Result<void> PolicyWriter::erase_limits(std::uint16_t id, const policy::Image &i
 
 Result<void> PolicyWriter::erase_limits_by_scan(const std::unordered_set<std::uint16_t> &ids) {
     std::vector<std::pair<abi::ps_limits_key, std::uint32_t>> found;
-    const auto walked = maps_->limit_ids.for_each([&](const abi::ps_limits_key &key, std::uint32_t place) {
+    auto walked = maps_->limit_ids.for_each([&](const abi::ps_limits_key &key, std::uint32_t place) {
         if (ids.contains(key.policy))
             found.emplace_back(key, place);
     });
     if (!walked)
         return walked;
     for (const auto &[key, place] : found)
-        if (const auto done = erase_limit(key, place); !done)
+        if (auto done = erase_limit(key, place); !done)
             return done;
     return {};
 }

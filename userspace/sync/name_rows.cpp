@@ -49,7 +49,7 @@ Result<bool> NameRows::round(std::uint64_t now) {
 
 Result<bool> NameRows::fold(const Rows &retired) const {
     for (const auto &key : retired)
-        if (const auto done = maps_->counters.fold(key); !done)
+        if (auto done = maps_->counters.fold(key); !done)
             return done;
     return !retired.empty();
 }
@@ -82,7 +82,7 @@ Result<bool> NameRows::make_room(const Rows &rows, std::size_t too_many, std::ui
     });
     candidates.resize(std::min(candidates.size(), too_many));
     for (const auto &candidate : candidates) {
-        if (const auto done = retire(*candidate.key); !done)
+        if (auto done = retire(*candidate.key); !done)
             return done;
         seen_.erase(*candidate.key);
     }

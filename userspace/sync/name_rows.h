@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counter rows of learned names: a container has room for so many. Before it is full, the names that have been idle longest (and
-// of those alike the ones that carried least) give theirs up: what they counted goes to "other", to the packet.
+// Counter rows of learned names: a container has room for so many. Before it is full, the names that have been idle longest
+// (and of those alike the ones that carried least) give theirs up: what they counted goes to "other", to the packet.
 #pragma once
 
 #include "bpf/abi.h"
@@ -17,8 +17,8 @@ class NameRows {
   public:
     explicit NameRows(kernel::Gate &gate) : maps_(&gate.maps()) {} // `gate` outlives this
 
-    // Folds what the round before retired, and retires again where a container is short of room. Rounds are a second apart at
-    // the least. True: rows moved, so that a reading taken meanwhile may have seen one twice or not at all.
+    // Folds what the round before retired, and retires again where a container is short of room. Rounds are a second apart
+    // at the least. True: rows moved, so that a reading taken meanwhile may have seen one twice or not at all.
     Result<bool> round(std::uint64_t monotonic);
 
   private:

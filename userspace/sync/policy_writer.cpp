@@ -62,7 +62,7 @@ Result<PolicyWriter> PolicyWriter::open(kernel::Gate &gate) {
     return writer;
 }
 
-Result<PolicyHandle> PolicyWriter::put(ImagePtr image) {
+Result<PolicyHandle> PolicyWriter::put(const ImagePtr &image) {
     if (image->settings.content_hash == 0)
         return fault("policy " + names_of(*image) + ": the image has no content hash");
     for (auto &[id, known] : known_) {
@@ -73,7 +73,7 @@ Result<PolicyHandle> PolicyWriter::put(ImagePtr image) {
     }
     if (const auto done = erase_after_grace(); !done)
         return done.error();
-    const auto handle = begin();
+    auto handle = begin();
     if (!handle)
         return handle;
     known_[handle->id].image = image; // not used yet: its rule sets go if this fails
@@ -131,9 +131,9 @@ Result<std::uint32_t> PolicyWriter::next_generation() {
 
 // What is looked up last is written first: nothing that a key names is ever missing.
 Result<void> PolicyWriter::write(PolicyHandle handle, const policy::Image &image) {
-    if (const auto done = write_rule_sets(image); !done)
+    if (auto done = write_rule_sets(image); !done)
         return done;
-    if (const auto done = write_limits(handle.id, image); !done)
+    if (auto done = write_limits(handle.id, image); !done)
         return done;
     Batch<abi::ps_resolver_key, std::uint8_t> resolvers(image.resolvers.size());
     for (const policy::Address &resolver : image.resolvers)
@@ -148,11 +148,11 @@ Result<void> PolicyWriter::write(PolicyHandle handle, const policy::Image &image
             cidrs4.add(cidr4_key(handle.id, entry.cidr), entry.match);
         else
             cidrs6.add(cidr6_key(handle.id, entry.cidr), entry.match);
-    if (const auto done = resolvers.write(maps_->resolvers, written_); !done)
+    if (auto done = resolvers.write(maps_->resolvers, written_); !done)
         return done;
-    if (const auto done = names.write(maps_->names, written_); !done)
+    if (auto done = names.write(maps_->names, written_); !done)
         return done;
-    if (const auto done = cidrs4.write(maps_->cidrs4, written_); !done)
+    if (auto done = cidrs4.write(maps_->cidrs4, written_); !done)
         return done;
     return cidrs6.write(maps_->cidrs6, written_);
 }
@@ -199,13 +199,13 @@ Result<void> PolicyWriter::erase_policy(std::uint16_t id, const policy::Image &i
     known.content_hash = 0;
     abi::ps_policy begun{};
     begun.generation = known.handle.generation;
-    if (const auto done = maps_->policies.update(id, begun); !done)
+    if (auto done = maps_->policies.update(id, begun); !done)
         return done;
-    if (const auto done = erase_keys(id, image); !done)
+    if (auto done = erase_keys(id, image); !done)
         return done;
-    if (const auto done = erase_unused_rule_sets(image); !done)
+    if (auto done = erase_unused_rule_sets(image); !done)
         return done;
-    if (const auto done = maps_->policies.update(id, abi::ps_policy{}); !done)
+    if (auto done = maps_->policies.update(id, abi::ps_policy{}); !done)
         return done;
     known_.erase(id);
     return {};

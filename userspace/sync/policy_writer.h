@@ -43,7 +43,7 @@ class PolicyWriter {
 
     // The image's id in the kernel: the one it has already (equal content hash: nothing is written), or a new one.
     // On an error nothing of it stays, and the error names map, entries and errno.
-    Result<PolicyHandle> put(ImagePtr);
+    Result<PolicyHandle> put(const ImagePtr &image);
 
     // The policy behind `from` becomes `to`: for all slots bound to it. Small one-way changes are written in place (same id,
     // new generation, slots rebound here: nothing left to do for the caller); else this is put(): bind, wait, retire.

@@ -147,8 +147,8 @@ Result<void> Rows::point_to_gone(const Row &row) {
         return now.error();
     if (!*now || (*now)->slot != row.slot)
         return {};
-    const auto written = maps_->containers.update(row.cgroup_id, {abi::PS_SLOT_GONE, 0},
-                                                  decltype(maps_->containers)::Write::only_existing);
+    auto written = maps_->containers.update(row.cgroup_id, {abi::PS_SLOT_GONE, 0},
+                                            decltype(maps_->containers)::Write::only_existing);
     if (!written && written.error().code != ENOENT)
         return written;
     maps_->slots.set_flags(row.slot, abi::PS_SLOT_RELEASED);
@@ -173,11 +173,11 @@ Result<void> Rows::free_slot(std::uint32_t slot) {
     if (!(maps_->slots.read(slot).flags & abi::PS_SLOT_RELEASED))
         return Error{"slot " + std::to_string(slot) + " is in use", EBUSY};
     maps_->slots.bind(slot, 0);
-    if (const auto done = clear_state(slot); !done)
+    if (auto done = clear_state(slot); !done)
         return done;
-    if (const auto done = clear_counters(slot); !done)
+    if (auto done = clear_counters(slot); !done)
         return done;
-    if (const auto done = clear_budgets(slot); !done)
+    if (auto done = clear_budgets(slot); !done)
         return done;
     maps_->slots.clear(slot);
     return maps_->free_slots.push(slot);
@@ -196,7 +196,7 @@ Result<void> Rows::clear_state(std::uint32_t slot) {
         {abi::PS_RING_DOMAINS, gate.domains_per_slot},
     };
     for (const auto &[kind, cap] : rings)
-        if (const auto done = clear_ring(slot, kind, std::min(cap, (*heads)->head[kind])); !done)
+        if (auto done = clear_ring(slot, kind, std::min(cap, (*heads)->head[kind])); !done)
             return done;
     return maps_->heads.update(slot, abi::ps_heads{});
 }
@@ -243,7 +243,7 @@ Result<void> Rows::clear_counters(std::uint32_t slot) {
 // As with counters: whoever dies in between loses a budget, and never gives one to two containers.
 Result<void> Rows::clear_budgets(std::uint32_t slot) {
     std::vector<std::pair<abi::ps_budget_key, std::uint32_t>> found;
-    const auto walked = maps_->budget_ids.for_each([&](const abi::ps_budget_key &key, std::uint32_t index) {
+    auto walked = maps_->budget_ids.for_each([&](const abi::ps_budget_key &key, std::uint32_t index) {
         if (key.slot == slot)
             found.emplace_back(key, index);
     });
@@ -256,7 +256,7 @@ Result<void> Rows::clear_budgets(std::uint32_t slot) {
             return erased.error();
         if (!*erased)
             continue;
-        if (const auto back = maps_->free_budgets.push(index); !back)
+        if (auto back = maps_->free_budgets.push(index); !back)
             return back;
     }
     return {};

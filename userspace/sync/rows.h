@@ -50,7 +50,8 @@ class Rows {
     // Takes a living cgroup's row away: its traffic is not ours any more. Its slot is RELEASED.
     Result<void> remove(std::uint64_t cgroup_id);
 
-    // The row of a cgroup that has been dying too long points to PS_SLOT_GONE from now on, which denies; its slot is RELEASED.
+    // The row of a cgroup that has been dying too long points to PS_SLOT_GONE from now on, which denies;
+    // its slot is RELEASED.
     Result<void> point_to_gone(const Row &);
 
     // What the slot has counted.

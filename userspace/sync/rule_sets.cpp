@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// PolicyWriter's part for rule sets, which images share: one goes when no image names it and no program may still look it up.
+// PolicyWriter's part for rule sets, which images share: one goes when no image names it and no program may still
+// look it up.
 #include "userspace/base/clock.h"
 #include "userspace/sync/keys.h"
 #include "userspace/sync/policy_writer.h"
@@ -32,7 +33,7 @@ Result<void> PolicyWriter::erase_after_grace() {
     while (!left_.empty() && left_.front().since_ns + std::chrono::nanoseconds(grace).count() <= now) {
         const ImagePtr image = left_.front().image;
         left_.erase(left_.begin());
-        if (const auto done = erase_unused_rule_sets(*image); !done)
+        if (auto done = erase_unused_rule_sets(*image); !done)
             return done;
     }
     return {};

@@ -57,7 +57,7 @@ template <class Key, class Value, class IsStale>
 Result<void> StaleRows::sweep(const kernel::Map<Key, Value> &map, std::uint32_t ring,
                               const IsStale &is_stale) {
     std::vector<Key> stale;
-    const auto visited = map.visit_some(walk_, [&](const Key &key, const Value &value) {
+    auto visited = map.visit_some(walk_, [&](const Key &key, const Value &value) {
         if (is_stale(value))
             stale.push_back(key);
     });
@@ -72,7 +72,7 @@ Result<void> StaleRows::sweep(const kernel::Map<Key, Value> &map, std::uint32_t 
         if (const auto gone = map.erase(key); !gone)
             return gone.error();
         erased_++;
-        if (const auto freed = free_place(key, ring, (*value)->ring_position); !freed)
+        if (auto freed = free_place(key, ring, (*value)->ring_position); !freed)
             return freed;
     }
     return {};

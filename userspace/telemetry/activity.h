@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // When each container last did anything, as far as readings of its counters tell. Pure: the caller reads and knows the
-// time (CLOCK_MONOTONIC). True as of the last reading alone: who woke since is not known to be awake. A new daemon knows nothing of
-// the time before it.
+// time (CLOCK_MONOTONIC). True as of the last reading alone: who woke since is not known to be awake. A new daemon knows
+// nothing of the time before it.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What audit mode would have denied, by container, from events: what `penstock suggest` is made of. Bounded: what the longest
-// record has not seen for the longest time goes, so that a noisy container costs itself; each counts what it lost. A value with
-// text form; the caller writes the file.
+// What audit mode would have denied, by container, from events: what `penstock suggest` is made of. Bounded: what the
+// longest record has not seen for the longest time goes, so that a noisy container costs itself; each counts what it lost. A
+// value with text form; the caller writes the file.
 #pragma once
 
 #include "policy/model.h"

@@ -24,6 +24,7 @@ Event from_record(const abi::ps_event &record, std::chrono::nanoseconds monotoni
         std::chrono::duration_cast<std::chrono::system_clock::duration>(wall));
     event.kind = record.kind;
     event.cgroup_id = record.cgroup_id;
+    event.generation = record.generation;
     event.hook = record.hook;
     event.direction = record.direction;
     event.verdict = record.verdict;

@@ -35,6 +35,7 @@ struct Event {
     std::uint8_t kind = 0; // abi::ps_event_kind, or one of those above
     std::uint64_t cgroup_id = 0;
     std::string container, policy, rule;
+    std::uint32_t generation = 0; // of the policy that judged; 0: none
     std::uint8_t hook = 0, direction = 0, verdict = 0, reason = 0, protocol = 0;
     std::uint16_t query_type = 0, local_port = 0, remote_port = 0;
     std::string local, remote; // address texts

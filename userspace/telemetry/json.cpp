@@ -88,6 +88,7 @@ std::string event_line(const Event &event) {
         return json::serialize(line) + "\n";
     }
     add_owner(line, event);
+    line["generation"] = event.generation;
     line["hook"] = hook_name(event.hook);
     add_judged(line, event);
     line["query_type"] = query_type_name(event.query_type);

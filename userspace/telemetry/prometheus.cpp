@@ -74,7 +74,9 @@ void traffic(Page &page, const Snapshot &snapshot) {
                 "Packets judged; with verdict none, how often the thing named by reason was noticed.");
     print([](const auto &sum) { return sum.first; });
     page.family("penstock_bytes_total", "counter",
-                "IP octets of those packets, every segment's headers counted.");
+                "IP octets of those packets, every segment's headers counted; with verdict none, of packets "
+                "that also "
+                "stand under the verdict that let them pass.");
     print([](const auto &sum) { return sum.second; });
 }
 

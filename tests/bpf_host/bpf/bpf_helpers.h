@@ -34,6 +34,7 @@ long bpf_map_push_elem(void *map, const void *value, __u64 flags);
 long bpf_map_pop_elem(void *map, void *value);
 long bpf_map_peek_elem(void *map, void *value);
 
+__u64 bpf_ringbuf_query(void *ring, __u64 what);
 void *bpf_ringbuf_reserve(void *ring, __u64 size, __u64 flags);
 void bpf_ringbuf_submit(void *record, __u64 flags);
 

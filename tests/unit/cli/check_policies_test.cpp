@@ -58,6 +58,17 @@ TEST_CASE("limits pass without a word, and a wrong one is refused at its place")
     CHECK(contains(refused.err, wrong + ":9:20: error: spec.limits.egress: the amount is zero"));
 }
 
+TEST_CASE("a burst below the least is a warning at its place, and the file passes") {
+    const TemporaryDirectory directory;
+    const std::string file = directory.file("web.yaml", good + "  limits: {egress: 1MB/s burst 20KB}\n");
+    const auto run = run_cli({"policy", "check", file});
+    CHECK(run.code == 0);
+    CHECK(run.out == "web: 1 allow, 0 deny\nok\n");
+    CHECK(run.err ==
+          file + ":9:20: warning: spec.limits.egress: burst 20KB counts as 144KiB, the least: two of TCP's "
+                 "buffers\n");
+}
+
 TEST_CASE("policy check -o json is the answer of the API") {
     const TemporaryDirectory directory;
     const auto run = run_cli({"policy", "check", "-o", "json", directory.file("web.yaml", limited)});

@@ -60,6 +60,24 @@ TEST_CASE("any resolver beside allowed domains is warned of, at its place, and a
     CHECK(faults_of("  dns: {resolvers: [10.0.0.2]}\n  allow: [{domains: [a.b]}]") == "");
 }
 
+TEST_CASE("a burst below the least is warned of, at its place, and kept as it is written") {
+    const auto warned = load_text(
+        document("  allow: [{cidrs: [1.1.1.1], limits: {ingress: 1MB/s burst 147455B}}]\n"
+                 "  limits: {egress: 1MB/s burst 20KB, packets: 500/s burst 63, queries: 5/s burst 1}"));
+    REQUIRE(warned.diagnostics.size() == 3);
+    for (const auto &diagnostic : warned.diagnostics)
+        CHECK(diagnostic.severity == Diagnostic::Severity::warning);
+    CHECK(
+        faults(warned) ==
+        "5:48 spec.allow[0].limits.ingress: burst 147455B counts as 144KiB, the least: two of TCP's buffers\n"
+        "6:20 spec.limits.egress: burst 20KB counts as 144KiB, the least: two of TCP's buffers\n"
+        "6:47 spec.limits.packets: burst 63 counts as 64, the least: the packets of one of TCP's buffers\n");
+    REQUIRE(warned.policies.size() == 1);
+    CHECK(warned.policies[0].limits.egress->burst == 20'000);
+    CHECK(faults_of("  limits: {egress: 1MB/s burst 144KiB, ingress: 1B/s, packets: 1/s burst 64, "
+                    "connections: 1/s}") == "");
+}
+
 TEST_CASE("resolvers are any, a list, or an empty list, and each means its own") {
     CHECK(policy_of("  dns: {resolvers: any}").dns.resolvers_any);
     CHECK(policy_of("  dns: {resolvers: [any]}").dns.resolvers_any);

@@ -56,6 +56,19 @@ TEST_CASE("a report of faults has an end") {
     CHECK(said);
 }
 
+TEST_CASE("a report of warnings has an end, and hides no fault") {
+    std::string spec = "  allow:\n";
+    for (int i = 0; i < 5'000; ++i)
+        spec += "  - {cidrs: [10.0.0.1], limits: {egress: 1MB/s burst 2KB}}\n";
+    const auto loaded = load_text(document(spec));
+    REQUIRE(loaded.diagnostics.size() == 1001);
+    CHECK_THAT(loaded.diagnostics.back().message, Contains("more than 1000 warnings"));
+    CHECK(loaded.policies.size() == 1);
+    const auto refused = load_text(document(spec + "  inbound: maybe"));
+    CHECK(refused.diagnostics.size() == 1002);
+    CHECK(has_errors(refused.diagnostics));
+}
+
 TEST_CASE("a source over 64 MiB or of too many values is refused") {
     CHECK_THAT(faults(load_text(std::string((std::size_t{64} << 20) + 1, '#'))),
                Contains("longer than 64 MiB"));

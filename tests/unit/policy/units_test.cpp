@@ -137,4 +137,8 @@ TEST_CASE("limits are written as they are read") {
         CHECK(rate_text(*parse_rate(text, Quantity::count), Quantity::count) == text);
     for (const char *text : {"1GiB/24h", "20GiB/30d egress", "1B/s ingress"})
         CHECK(quota_text(*parse_quota(text)) == text);
+    for (const char *text :
+         {"7B/s", "7KB/3min", "7KiB/h", "7MB/3d", "7MiB/3s", "7GB/min", "7GiB/3h", "7TB/s", "7TiB/s"})
+        CHECK(rate_text(*parse_rate(text, Quantity::octets), Quantity::octets) == text);
+    CHECK(rate_text(*parse_rate("9/m", Quantity::count), Quantity::count) == "9/min");
 }

@@ -63,6 +63,10 @@ TEST_CASE(
     CHECK(burst_of({120, 60 * s, 0}, Quantity::count) == 120);
     CHECK(burst_of({120, 60 * s, 20}, Quantity::count) == 20);
     CHECK(burst_of({UINT64_MAX, s, 0}, Quantity::octets) == UINT64_MAX / 10);
+    CHECK(held({1 << 20, s, 1500}, Quantity::octets) == Rate{1 << 20, s, 147456});
+    CHECK(held({1 << 20, s, 1 << 20}, Quantity::octets) == Rate{1 << 20, s, 1 << 20});
+    CHECK(held({1 << 20, s, 0}, Quantity::octets) == Rate{1 << 20, s, 0});
+    CHECK(held({120, 60 * s, 1}, Quantity::count) == Rate{120, 60 * s, 1});
 }
 
 TEST_CASE(
@@ -231,4 +235,21 @@ TEST_CASE("explain says which limits hold what it lets pass") {
     flow.port = 80;
     for (const auto &sentence : explain(image, flow).path)
         CHECK(sentence.find("limits") == std::string::npos);
+}
+
+TEST_CASE("explain tells the burst that holds where a smaller one was written") {
+    auto policy = limited("p", with_egress({1'000'000, s, 20'000}));
+    policy.limits.packets = Rate{500, s, 10};
+    policy.limits.connections = Rate{5, s, 1};
+    policy.allow = {web("x", with_egress({1'000'000, s, 0}))};
+    Flow flow;
+    flow.remote = *Address::parse("198.51.100.9");
+    flow.port = 443;
+    const auto path = explain(compile({&policy}, {}), flow).path;
+    REQUIRE(path.size() >= 4);
+    CHECK(std::vector<std::string>(path.end() - 4, path.end()) ==
+          std::vector<std::string>{"allow rule p/x limits egress to 1MB/s",
+                                   "the container limits egress to 1MB/s burst 144KiB",
+                                   "the container limits packets to 500/s burst 64",
+                                   "the container limits connections to 5/s burst 1"});
 }

@@ -18,11 +18,11 @@ TEST_CASE("an event is one line with every field of the contract") {
     CHECK(object.at("kind") == "denied");
     CHECK(object.at("name").as_string() == "bad\n\\xff\"name");
     for (const auto *field :
-         {"time",        "kind",    "container",  "cgroup_id", "policy", "rule",       "hook",
-          "direction",   "verdict", "reason",     "protocol",  "local",  "local_port", "remote",
-          "remote_port", "name",    "query_type", "length",    "pid",    "comm"})
+         {"time",       "kind",        "container", "cgroup_id",  "policy",   "rule",  "hook",
+          "generation", "direction",   "verdict",   "reason",     "protocol", "local", "local_port",
+          "remote",     "remote_port", "name",      "query_type", "length",   "pid",   "comm"})
         CHECK(object.contains(field));
-    CHECK(object.size() == 20);
+    CHECK(object.size() == 21);
 }
 
 TEST_CASE("counters are those of one container where one is asked for") {
