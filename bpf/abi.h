@@ -67,7 +67,7 @@ enum ps_verdict {
     PS_ALLOW = 1,
     PS_DENY = 2,
     PS_WOULD_DENY = 3, /* audit mode */
-    PS_UNTOLD = 4,     /* a counter: a denial whose event the container's budget or a full ring swallowed */
+    PS_UNTOLD = 4,     /* a counter: an event that the container's budget or a full ring swallowed */
 };
 
 enum ps_direction { PS_EGRESS = 0, PS_INGRESS = 1 };

@@ -65,8 +65,11 @@ struct ps_budget {
     __u32 flows_before;   /* in the round before */
     __u32 gain;           /* what each may take of its share, in 1/PACE_ONE */
     __u32 changing;       /* one CPU writes the other window: quota.h */
-    __u16 round_windows;  /* of pace.h: how long the round is, */
-    __u16 longest_gap;    /* and a connection was silent in it */
+    /* Of pace.h, in its windows: */
+    __u8 round_windows; /* how long the round is, */
+    __u8 longest_gap;   /* and a connection was silent in it; */
+    __u8 full_windows;  /* how many times in a row the bucket was full; */
+    __u8 adjusted;      /* when `gain` was last, the low octet */
 };
 PS_ASSERT_SIZE(ps_budget, 128);
 /*

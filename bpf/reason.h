@@ -85,7 +85,8 @@ enum ps_reason {
     PS_R_UDP_PEER_EVICTED = 114,
     PS_R_CONNECTION = 115,    /* a connection was begun, or a UDP conversation */
     PS_R_FLOW_UNLOGGED = 116, /* a packet of a flow for which the flow log had no room */
-    PS_R_COUNT = 117,
+    PS_R_QUOTA_MARK = 117,    /* a quota's mark was passed: in a counter only as PS_UNTOLD */
+    PS_R_COUNT = 118,
 };
 
 /* One list for every printer: X(enumerator without PS_R_, text name). Text names are API. */
@@ -159,7 +160,8 @@ enum ps_reason {
     X(QUERY_RATE, "query-rate")                                                                              \
     X(QUOTA, "quota")                                                                                        \
     X(CONNECTION, "connection")                                                                              \
-    X(FLOW_UNLOGGED, "flow-unlogged")
+    X(FLOW_UNLOGGED, "flow-unlogged")                                                                        \
+    X(QUOTA_MARK, "quota-mark")
 
 #ifdef __cplusplus
 /* A limit of the policy denied it. */

@@ -52,7 +52,10 @@ static __always_inline void sock__remote(struct bpf_sock_ops *ctx, union ps_addr
 
 #define SOCK_FOLLOW (BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG)
 
-/* Once a round trip, as a limit may come, change and go while the connection is open; and when it ends. */
+/*
+ * Once a round trip, as a limit may come, change and go while the connection is open, and its container be selected by a
+ * policy; and when it ends.
+ */
 static __always_inline void sock__follow(struct bpf_sock_ops *ctx) {
     if ((ctx->bpf_sock_ops_cb_flags & SOCK_FOLLOW) != SOCK_FOLLOW)
         bpf_sock_ops_cb_flags_set(ctx, (int)ctx->bpf_sock_ops_cb_flags | SOCK_FOLLOW);
@@ -63,7 +66,7 @@ static __always_inline void sock__pace(struct bpf_sock_ops *ctx) {
     __u64 pace;
 
     if (!memory)
-        return; /* not ours, or of a container that is held to nothing */
+        return; /* not ours, or of a container that is held to nothing yet */
     if (memory->accepted && !memory->flow)
         return; /* no gate has let it send: of nobody's, or of a container that no policy holds yet */
     sock__follow(ctx);
@@ -110,6 +113,9 @@ int ps_sock_ops(struct bpf_sock_ops *ctx) {
         sock__accepted(ctx);
         break;
     case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+        sock__follow(ctx);
+        sock__pace(ctx);
+        break;
     case BPF_SOCK_OPS_RTT_CB:
         sock__pace(ctx);
         break;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Records for the daemon. A verdict never waits for one. Each container may tell so many and no more, so that none fills
- * the ring for the others; a denial that was not told, for that or for a full ring, is counted as such by its reason.
+ * the ring for the others; what was not told, for that or for a full ring, is counted as such by its reason.
  */
 #pragma once
 
@@ -15,24 +15,20 @@ static __always_inline int event__fits(void *ring) {
            bpf_ringbuf_query(ring, BPF_RB_RING_SIZE);
 }
 
-static __always_inline struct ps_event *event__try(void *ring, __u8 kind) {
+/* 0: the ring is full. Who asked counts what it can't tell. */
+static __always_inline struct ps_event *event__reserve(void *ring, __u8 kind) {
     struct ps_event *e = event__fits(ring) ? bpf_ringbuf_reserve(ring, sizeof(*e), 0) : 0;
+    struct ps_gate *g;
 
-    if (!e)
+    if (!e) {
+        g = identity__gate();
+        if (g)
+            __sync_fetch_and_add(&g->events_lost, 1);
         return 0;
+    }
     __builtin_memset(e, 0, sizeof(*e));
     e->time_ns = bpf_ktime_get_ns();
     e->kind = kind;
-    return e;
-}
-
-/* The same for what is told now or never. */
-static __always_inline struct ps_event *event__reserve(void *ring, __u8 kind) {
-    struct ps_event *e = event__try(ring, kind);
-    struct ps_gate *g = e ? 0 : identity__gate();
-
-    if (g)
-        __sync_fetch_and_add(&g->events_lost, 1);
     return e;
 }
 
@@ -95,23 +91,23 @@ PS_GLOBAL int event__denied(__u32 index, __u32 what, __u64 rule) {
     return 0;
 }
 
-/*
- * So many per cent of the quota of the container (rule 0) or of its rule are spent. Rare: each is told once a window. 0: the
- * ring is full, and it is for the next packet to tell.
- */
-PS_GLOBAL int event__quota(__u32 slot, __u64 rule, __u32 per_cent) {
+/* So many per cent of the quota of the container (rule 0) or of its rule are spent. Rare: each is told once a window. */
+PS_GLOBAL int event__quota(__u32 slot, __u64 rule, __u32 per_cent, __u32 direction) {
     const struct ps_slot *row = bpf_map_lookup_elem(&slots, &slot);
-    struct ps_event *e = row ? event__try(&events, PS_EVENT_QUOTA) : 0;
+    struct ps_event *e = row ? event__reserve(&events, PS_EVENT_QUOTA) : 0;
 
-    if (!e)
+    if (!e) {
+        account__add(slot, rule, 0, ACCOUNT_ROW(direction, PS_UNTOLD, PS_R_QUOTA_MARK), 1, 0);
         return 0;
+    }
     e->cgroup_id = row->cgroup_id;
     e->serial = row->serial;
     e->generation = PS_BINDING_GENERATION(row->binding);
     e->rule = rule;
     e->slot = slot;
     e->length = per_cent;
+    e->direction = (__u8)direction;
     e->reason = PS_R_QUOTA;
     bpf_ringbuf_submit(e, 0);
-    return 1;
+    return 0;
 }

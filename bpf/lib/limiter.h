@@ -179,8 +179,8 @@ PS_GLOBAL __u32 limiter__packet(__u64 charge, __u32 direction, __u32 octets, __u
     if (reason || !limiter__counts(l, direction))
         return reason;
     spent = quota__spend(b, l, octets, clock__late_boot_ns());
-    if (spent & QUOTA_MARK && !event__quota(b->slot, b->rule, spent & QUOTA_MARK))
-        quota__untell(b, spent & QUOTA_MARK);
+    if (spent & QUOTA_MARK)
+        event__quota(b->slot, b->rule, spent & QUOTA_MARK, direction);
     if (!(spent & QUOTA_SPENT))
         return (__u32)(spent >> QUOTA_TAG_SHIFT) << 8;
     limiter__return_rates(charge, direction, octets, packets);

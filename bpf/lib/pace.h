@@ -18,9 +18,9 @@
 #include "lib/limiter.h"
 
 #define PACE_ONE 256
-#define PACE_STEP 32       /* more or less by such a part for each window of a round, */
-#define PACE_MOST_STEPS 8  /* but not for more of them; */
-#define PACE_NEARLY_FULL 4 /* as the bucket lacks less than such a part of its burst, or more; */
+#define PACE_STEP 32       /* more or less by such a part in each window, */
+#define PACE_MOST_STEPS 8  /* more by up to so many when the bucket was full in as many windows, one after another, */
+#define PACE_NEARLY_FULL 4 /* by one when it lacks less than such a part of its burst; */
 #define PACE_CALM 15       /* after a drop not until so many windows have passed */
 #define PACE_PER_MILLE 950
 #define PACE_PACKETS_PER_MILLE 633 /* the same, with an acknowledgement for two segments */
@@ -32,16 +32,21 @@
 #define PACE_SO_MAX_PACING_RATE 47
 #define PACE_UNLIMITED 0xffffffffULL
 
-/* Has the bucket most of its burst? Then what the connections send does not use the rate up. */
-static __always_inline int pace__is_full(const struct ps_rate *rate, __u64 full_ns, __u64 now) {
-    return !rate->cost || full_ns <= now + rate->burst_ns / PACE_NEARLY_FULL;
+/* What a bucket has: enough to take more of it, or not. */
+enum pace_stock { PACE_FULL, PACE_MOST, PACE_SPENT };
+
+static __always_inline __u32 pace__stock_of(const struct ps_rate *rate, __u64 full_ns, __u64 now) {
+    if (!rate->cost || full_ns <= now)
+        return PACE_FULL;
+    return full_ns <= now + rate->burst_ns / PACE_NEARLY_FULL ? PACE_MOST : PACE_SPENT;
 }
 
-static __always_inline int pace__has_slack(const struct ps_limits *l, const struct ps_budget *b) {
+static __always_inline __u32 pace__stock(const struct ps_limits *l, const struct ps_budget *b) {
     __u64 now = bpf_ktime_get_ns();
+    __u32 octets = pace__stock_of(&l->rates[PS_RATE_EGRESS], b->full_ns[PS_RATE_EGRESS], now),
+          packets = pace__stock_of(&l->rates[PS_RATE_PACKETS], b->full_ns[PS_RATE_PACKETS], now);
 
-    return pace__is_full(&l->rates[PS_RATE_EGRESS], b->full_ns[PS_RATE_EGRESS], now) &&
-           pace__is_full(&l->rates[PS_RATE_PACKETS], b->full_ns[PS_RATE_PACKETS], now);
+    return octets > packets ? octets : packets;
 }
 
 /* So many thousandths of the units that the rate brings in a second. */
@@ -68,14 +73,24 @@ static __always_inline __u32 pace__gain(const struct bpf_sock_ops *ctx, const st
     return gain < least || b->dropped_window + PACE_CALM >= window ? least : gain;
 }
 
-/* After `windows`: more while what they send does not use the rate up, less else. */
-static __always_inline void pace__adjust(const struct ps_limits *l, struct ps_budget *b, __u32 windows,
-                                         __u64 window) {
-    __u32 gain = b->gain, step,
-          most = b->flows_before < 2 ? PACE_ONE + PACE_ONE / 64 : PACE_ONE * b->flows_before;
+/*
+ * Once a window: more while what they send does not use the rate up, less else. The more the longer the bucket is full
+ * whenever it is looked at: much is left then. Two CPUs that both do it take a step too many, which the next ones mend.
+ */
+static __always_inline void pace__adjust(const struct ps_limits *l, struct ps_budget *b, __u64 window) {
+    __u32 gain = b->gain, stock, most = PACE_ONE * b->flows_before;
 
-    step = gain * (windows < PACE_MOST_STEPS ? windows : PACE_MOST_STEPS) / PACE_STEP;
-    gain = pace__has_slack(l, b) ? gain + step : gain - step;
+    if (b->adjusted == (__u8)window)
+        return;
+    b->adjusted = (__u8)window;
+    stock = pace__stock(l, b);
+    b->full_windows = stock != PACE_FULL ? 0 : b->full_windows < PACE_MOST_STEPS ? b->full_windows + 1 : PACE_MOST_STEPS;
+    if (stock == PACE_SPENT)
+        gain -= gain / PACE_STEP;
+    else
+        gain += gain * (b->full_windows ? b->full_windows : 1) / PACE_STEP;
+    if (b->flows_before < 2)
+        most = PACE_ONE + PACE_ONE / 64;
     if (gain > most)
         gain = most;
     if (gain < PACE_ONE || b->dropped_window + PACE_CALM >= window)
@@ -84,26 +99,23 @@ static __always_inline void pace__adjust(const struct ps_limits *l, struct ps_bu
 }
 
 /* A new round begins, as long as the longest silence in the one before; not much shorter at once. */
-static __always_inline void pace__turn(const struct ps_limits *l, struct ps_budget *b, __u64 seen,
-                                       __u32 lasted, __u64 window) {
+static __always_inline void pace__turn(struct ps_budget *b, __u64 seen, __u32 lasted, __u64 window) {
     __u32 half = b->round_windows / 2, longest = b->longest_gap + 1;
 
     if (__sync_val_compare_and_swap(&b->flows, seen, PS_SPENT(window, 0)) != seen)
         return;
     b->flows_before = lasted < b->round_windows + PACE_LONGEST_GAP ? (__u32)PS_SPENT_OCTETS(seen) : 0;
-    b->round_windows = (__u16)(longest > half ? longest : half);
+    b->round_windows = (__u8)(longest > half ? longest : half);
     b->longest_gap = 0;
-    pace__adjust(l, b, lasted, window);
 }
 
 /* The connections that send, this one among them: those heard of in the round before or, if they are more, in this one. */
-static __always_inline __u32 pace__flows(const struct ps_limits *l, struct ps_budget *b, struct ps_socket *m,
-                                         __u64 window) {
+static __always_inline __u32 pace__flows(struct ps_budget *b, struct ps_socket *m, __u64 window) {
     __u64 seen = *(volatile __u64 *)&b->flows;
     __u32 lasted = (__u16)(window - PS_SPENT_WINDOW(seen)), gap = (__u32)window - m->paced_window, flows;
 
     if (lasted >= b->round_windows) {
-        pace__turn(l, b, seen, lasted, window);
+        pace__turn(b, seen, lasted, window);
         lasted = 0;
     }
     if (gap > lasted) { /* not heard of in this round */
@@ -113,7 +125,7 @@ static __always_inline __u32 pace__flows(const struct ps_limits *l, struct ps_bu
     if (gap > PACE_LONGEST_GAP)
         gap = PACE_NEW_GAP;
     if (gap > b->longest_gap)
-        b->longest_gap = (__u16)gap;
+        b->longest_gap = (__u8)gap;
     flows = (__u32)PS_SPENT_OCTETS(*(volatile __u64 *)&b->flows);
     flows = flows > b->flows_before ? flows : b->flows_before;
     return flows ? flows : 1;
@@ -160,7 +172,8 @@ static __always_inline __u64 pace__share(const struct bpf_sock_ops *ctx, __u64 c
     rate = pace__of_limits(l, ctx->mss_cache);
     if (rate >= PACE_UNLIMITED)
         return PACE_UNLIMITED;
-    flows = pace__flows(l, b, m, window);
+    flows = pace__flows(b, m, window);
+    pace__adjust(l, b, window);
     rate = rate * pace__gain(ctx, l, b, flows, window) / PACE_ONE / flows;
     return rate ? rate : 1;
 }

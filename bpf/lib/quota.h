@@ -142,14 +142,6 @@ PS_INLINE __u32 quota__mark(struct ps_budget *b, __u16 tag, __u32 per_cent) {
     return __sync_val_compare_and_swap(&b->told, seen, PS_SPENT(tag, per_cent)) == seen ? per_cent : 0;
 }
 
-/* There was no room to tell it: the next packet shall. What was told before stays so. */
-PS_INLINE void quota__untell(struct ps_budget *b, __u32 per_cent) {
-    __u64 seen = quota__load(&b->told);
-
-    if (PS_SPENT_OCTETS(seen) == per_cent)
-        __sync_val_compare_and_swap(&b->told, seen, PS_SPENT(PS_SPENT_WINDOW(seen), per_cent - 1));
-}
-
 /*
  * Counts the octets as spent, if the quota holds them; at about_ns of CLOCK_BOOTTIME. By that alone none is refused: the
  * window may be over.

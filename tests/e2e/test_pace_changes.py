@@ -85,6 +85,21 @@ def test_a_limit_that_is_lifted_and_one_that_is_new_hold_open_connections(lab, w
     container.probe("close_streams")
 
 
+@pytest.mark.parametrize("flows", [1, 4])
+def test_connections_that_were_open_before_a_policy_selected_their_container(lab, world, flows):
+    container = lab.container(f"late-{flows}")
+    opened(container, flows=flows)
+    container.probe("feed_streams", seconds=1)
+    assert paces(container) == [None] * flows, "no policy holds it"
+    put(lab, container.name, f"egress: {FAST}B/s")
+    container.probe("feed_streams", seconds=2)  # so long it may take
+    with_drops = Counters(lab.daemon, container.path)
+    assert 0.97 <= speed(lab, container, 3) / FAST <= 1.03
+    assert sum(paces(container)) < FAST * 1.1
+    assert Counters(lab.daemon, container.path).since(with_drops).get(("", "egress", "deny", "egress-rate"), 0) == 0
+    container.probe("close_streams")
+
+
 def test_audit_slows_nobody_down_and_counts_what_it_would_deny(lab, world):
     container = world["audited"]
     opened(container)

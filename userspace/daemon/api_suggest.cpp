@@ -151,7 +151,8 @@ asio::awaitable<ApiAnswer> ApiRouter::suggest(const ApiRequest &request) {
     input.fold = *fold;
     input.unrecorded = record.dropped();
     for (const auto &row : now->counters)
-        if (row.cgroup_id == container.node.id && row.verdict == abi::PS_UNTOLD)
+        if (row.cgroup_id == container.node.id && row.verdict == abi::PS_UNTOLD &&
+            row.reason != abi::PS_R_QUOTA_MARK)
             input.unrecorded += row.packets;
     for (std::size_t i = 0; set && i < set->policies.size(); ++i)
         input.names_taken.push_back(set->policies[i].name);

@@ -185,7 +185,8 @@ void work(Page &page, const Snapshot &snapshot) {
     }
     page.family(
         "penstock_events_untold_total", "counter",
-        "Denials without an event: the container's budget of events was spent, or the ring was full.");
+        "Denials and marks of quotas without an event: the container's budget of events was spent, or the "
+        "ring was full.");
     const auto is_untold = [](const CounterRow &row) { return row.verdict == abi::PS_UNTOLD; };
     for (const auto &[container, sum] :
          summed(snapshot, is_untold, [](const auto &row) { return row.container; }))
