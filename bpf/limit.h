@@ -54,22 +54,22 @@ PS_ASSERT_SIZE(ps_budget_key, 16);
 struct ps_budget {
     __u64 rule;    /* whose it is: its key in budget_ids */
     __u32 slot;    /* 0: nobody's */
-    __u32 is_kept; /* the daemon's: what was stored for its container is in it, or it is in what is stored */
+    __u8 is_kept; /* the daemon's: what was stored for its container is in it, or it is in what is stored */
+    __u8 pad;
+    __u8 round_windows;      /* of pace.h: how long the round is, */
+    __u8 longest_gap;        /* and a connection was silent in it */
     __u64 full_ns[PS_RATES]; /* CLOCK_MONOTONIC at which the bucket is full again */
     __u64 spent;             /* PS_SPENT: octets in the quota's present window */
     __u64 window[2];         /* PS_WINDOW, 0: not begun; which of them holds is PS_SPENT_CHOICE of `spent` */
     __u64 granted;           /* PS_SPENT: octets on top of the quota, in that window alone */
     __u64 told;              /* PS_SPENT: per cent of the quota that an event told of, in that window */
     __u64 flows; /* PS_SPENT: TCP connections heard of since this window of pace.h, its round's first */
-    __u64 dropped_window; /* in which a packet was last over the egress rate */
+    __u32 dropped_window; /* in which a packet was last over the egress rate */
+    __u32 gain;           /* what each may take of its share, in 1/PACE_ONE, */
+    __u32 gain_window;    /* as it was settled in this window, */
+    __u32 acked;          /* with so many octets of the connections acknowledged since */
     __u32 flows_before;   /* in the round before */
-    __u32 gain;           /* what each may take of its share, in 1/PACE_ONE */
     __u32 changing;       /* one CPU writes the other window: quota.h */
-    /* Of pace.h, in its windows: */
-    __u8 round_windows; /* how long the round is, */
-    __u8 longest_gap;   /* and a connection was silent in it; */
-    __u8 full_windows;  /* how many times in a row the bucket was full; */
-    __u8 adjusted;      /* when `gain` was last, the low octet */
 };
 PS_ASSERT_SIZE(ps_budget, 128);
 /*

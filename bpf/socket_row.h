@@ -33,8 +33,10 @@ struct ps_socket {
     __u32 flow_row;     /* of `flows`, plus 1; 0: not logged; all ones: has no room */
     __u32 pace,
         own_pace; /* octets a second: as pace.h set it (0: not held), and as the application wants it */
+    __u32 acked;  /* octets, as pace.h last saw it */
+    __u32 bound;  /* segments of its congestion window, as pace.h set it; 0: never */
 };
-PS_ASSERT_SIZE(ps_socket, 104);
+PS_ASSERT_SIZE(ps_socket, 112);
 
 #ifdef __cplusplus
 } // namespace penstock::abi

@@ -102,8 +102,8 @@ static __always_inline void limiter__give_back(__u64 *full, const struct ps_rate
 
 /* ---- what the hooks charge ---- */
 
-static __always_inline __u64 limiter__pace_window(void) {
-    return bpf_ktime_get_coarse_ns() >> LIMITER_PACE_SHIFT;
+static __always_inline __u32 limiter__pace_window(void) {
+    return (__u32)(bpf_ktime_get_coarse_ns() >> LIMITER_PACE_SHIFT);
 }
 
 static __always_inline struct ps_budget *limiter__budget_of(__u64 charge) {
@@ -145,7 +145,8 @@ static __always_inline __u32 limiter__take_rates(const struct ps_limits *l, stru
                                                  __u32 direction, __u32 octets, __u32 packets, __u64 now) {
     const struct ps_rate *rate, *per_packet = &l->rates[PS_RATE_PACKETS];
     __u32 reason = PS_R_PACKET_RATE;
-    __u64 *full, window;
+    __u64 *full;
+    __u32 window;
 
     rate = direction == PS_EGRESS ? &l->rates[PS_RATE_EGRESS] : &l->rates[PS_RATE_INGRESS];
     full = direction == PS_EGRESS ? &b->full_ns[PS_RATE_EGRESS] : &b->full_ns[PS_RATE_INGRESS];
@@ -155,9 +156,9 @@ static __always_inline __u32 limiter__take_rates(const struct ps_limits *l, stru
         limiter__give_back(&b->full_ns[PS_RATE_PACKETS], per_packet, packets);
         reason = direction == PS_EGRESS ? PS_R_EGRESS_RATE : PS_R_INGRESS_RATE;
     }
-    window = now >> LIMITER_PACE_SHIFT;
-    if (direction == PS_EGRESS && *(volatile __u64 *)&b->dropped_window != window)
-        *(volatile __u64 *)&b->dropped_window = window; /* the connections take less: pace.h */
+    window = (__u32)(now >> LIMITER_PACE_SHIFT);
+    if (direction == PS_EGRESS && *(volatile __u32 *)&b->dropped_window != window)
+        *(volatile __u32 *)&b->dropped_window = window; /* the connections take less: pace.h */
     return reason;
 }
 

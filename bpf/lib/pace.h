@@ -18,35 +18,36 @@
 #include "lib/limiter.h"
 
 #define PACE_ONE 256
-#define PACE_STEP 32       /* more or less by such a part in each window, */
-#define PACE_MOST_STEPS 8  /* more by up to so many when the bucket was full in as many windows, one after another, */
-#define PACE_NEARLY_FULL 4 /* by one when it lacks less than such a part of its burst; */
+#define PACE_STEP 32       /* less by such a part in each window, or more by so many of them */
+#define PACE_MOST_STEPS 8  /* as half of what is left of the rate, */
+#define PACE_NEARLY_FULL 4 /* as the bucket lacks less than such a part of its burst; */
 #define PACE_CALM 15       /* after a drop not until so many windows have passed */
 #define PACE_PER_MILLE 950
 #define PACE_PACKETS_PER_MILLE 633 /* the same, with an acknowledgement for two segments */
 #define PACE_LONGEST_GAP 16        /* windows: who was not heard of for longer is new, */
 #define PACE_NEW_GAP 8             /* and may send as seldom as that */
-#define PACE_SHORT_US 500          /* round trips of a short path */
-#define PACE_BUFFER 16384ULL       /* octets */
+#define PACE_WINDOWS_PER_S 7       /* 7.45 */
+#define PACE_TELLING (16 << 16)    /* octets, 16 of TCP's largest buffers: of fewer it is chance how many were sent */
+#define PACE_SHORT_US 4096         /* the shortest round trip of a path over which TCP sends large buffers at any pace */
+#define PACE_AMPLE 2097152         /* octets a second that fill such a buffer soon enough */
+#define PACE_UNLIMITED 0xffffffffULL
+#define PACE_UNBOUND 0x7fffffff
+/* Of setsockopt. */
 #define PACE_SOL_SOCKET 1
 #define PACE_SO_MAX_PACING_RATE 47
-#define PACE_UNLIMITED 0xffffffffULL
+#define PACE_IPPROTO_TCP 6
+#define PACE_SNDCWND_CLAMP 1002
 
-/* What a bucket has: enough to take more of it, or not. */
-enum pace_stock { PACE_FULL, PACE_MOST, PACE_SPENT };
-
-static __always_inline __u32 pace__stock_of(const struct ps_rate *rate, __u64 full_ns, __u64 now) {
-    if (!rate->cost || full_ns <= now)
-        return PACE_FULL;
-    return full_ns <= now + rate->burst_ns / PACE_NEARLY_FULL ? PACE_MOST : PACE_SPENT;
+/* Has the bucket most of its burst? Then what the connections send does not use the rate up. */
+static __always_inline int pace__is_full(const struct ps_rate *rate, __u64 full_ns, __u64 now) {
+    return !rate->cost || full_ns <= now + rate->burst_ns / PACE_NEARLY_FULL;
 }
 
-static __always_inline __u32 pace__stock(const struct ps_limits *l, const struct ps_budget *b) {
+static __always_inline int pace__has_slack(const struct ps_limits *l, const struct ps_budget *b) {
     __u64 now = bpf_ktime_get_ns();
-    __u32 octets = pace__stock_of(&l->rates[PS_RATE_EGRESS], b->full_ns[PS_RATE_EGRESS], now),
-          packets = pace__stock_of(&l->rates[PS_RATE_PACKETS], b->full_ns[PS_RATE_PACKETS], now);
 
-    return octets > packets ? octets : packets;
+    return pace__is_full(&l->rates[PS_RATE_EGRESS], b->full_ns[PS_RATE_EGRESS], now) &&
+           pace__is_full(&l->rates[PS_RATE_PACKETS], b->full_ns[PS_RATE_PACKETS], now);
 }
 
 /* So many thousandths of the units that the rate brings in a second. */
@@ -54,52 +55,59 @@ static __always_inline __u64 pace__per_second(const struct ps_rate *rate, __u64 
     return rate->cost ? (per_mille * 1000000ULL << (rate->shift & 31)) / rate->cost : PACE_UNLIMITED;
 }
 
-/*
- * What each may take at least. When the burst has no room for the large buffers of a short path, one of each, the rate can't
- * be met by pace: as they come now together, now none, what the bucket can't hold is lost. Then it is the bucket that
- * decides who waits.
- */
-static __always_inline __u32 pace__least(const struct ps_rate *rate, __u32 flows, __u32 srtt_us) {
-    if (srtt_us > PACE_SHORT_US || rate->burst_ns / flows >= PACE_BUFFER * rate->cost >> (rate->shift & 31))
-        return PACE_ONE;
-    return PACE_ONE + PACE_ONE / 8;
+/* Was a packet refused lately? */
+static __always_inline int pace__dropped(const struct ps_budget *b, __u32 window) {
+    return (__s32)(window - b->dropped_window) <= PACE_CALM;
 }
 
 /* What each may take of its share, in 1/PACE_ONE. */
-static __always_inline __u32 pace__gain(const struct bpf_sock_ops *ctx, const struct ps_limits *l,
-                                        const struct ps_budget *b, __u32 flows, __u64 window) {
-    __u32 gain = b->gain, least = pace__least(&l->rates[PS_RATE_EGRESS], flows, ctx->srtt_us >> 3);
+static __always_inline __u32 pace__gain(const struct ps_budget *b, __u32 window) {
+    __u32 gain = b->gain;
 
-    return gain < least || b->dropped_window + PACE_CALM >= window ? least : gain;
+    return gain < PACE_ONE || pace__dropped(b, window) ? PACE_ONE : gain;
+}
+
+/* Steps that are half of what is left, when so many octets were sent of those that could be; one for each window at least. */
+static __always_inline __u32 pace__steps(__u64 octets, __u64 could, __u32 windows) {
+    __u64 steps = 0;
+
+    if (octets < could && could >= PACE_TELLING)
+        steps = (could - octets) * PACE_STEP / 2 / could;
+    if (steps < windows)
+        steps = windows;
+    return steps < PACE_MOST_STEPS ? (__u32)steps : PACE_MOST_STEPS;
 }
 
 /*
- * Once a window: more while what they send does not use the rate up, less else. The more the longer the bucket is full
- * whenever it is looked at: much is left then. Two CPUs that both do it take a step too many, which the next ones mend.
+ * More while what they send does not use the rate up, the more the more is left; less else. Once a round, or once a window
+ * where that tells. What is no TCP shows in the bucket alone.
  */
-static __always_inline void pace__adjust(const struct ps_limits *l, struct ps_budget *b, __u64 window) {
-    __u32 gain = b->gain, stock, most = PACE_ONE * b->flows_before;
+static __always_inline void pace__adjust(const struct ps_limits *l, struct ps_budget *b, __u64 rate,
+                                         __u32 window) {
+    __u32 gain = b->gain, windows = window - b->gain_window, octets,
+          most = b->flows_before < 2 ? PACE_ONE + PACE_ONE / 64 : PACE_ONE * b->flows_before;
+    __u64 could;
 
-    if (b->adjusted == (__u8)window)
+    if (windows > PACE_LONGEST_GAP)
+        windows = PACE_LONGEST_GAP;
+    could = rate * windows / PACE_WINDOWS_PER_S;
+    if (!windows || (windows < b->round_windows && could < PACE_TELLING) ||
+        __sync_lock_test_and_set(&b->gain_window, window) == window)
         return;
-    b->adjusted = (__u8)window;
-    stock = pace__stock(l, b);
-    b->full_windows = stock != PACE_FULL ? 0 : b->full_windows < PACE_MOST_STEPS ? b->full_windows + 1 : PACE_MOST_STEPS;
-    if (stock == PACE_SPENT)
-        gain -= gain / PACE_STEP;
+    octets = __sync_lock_test_and_set(&b->acked, 0);
+    if (pace__has_slack(l, b))
+        gain += gain * pace__steps(octets, could, windows) / PACE_STEP;
     else
-        gain += gain * (b->full_windows ? b->full_windows : 1) / PACE_STEP;
-    if (b->flows_before < 2)
-        most = PACE_ONE + PACE_ONE / 64;
+        gain -= gain * pace__steps(could, could, windows) / PACE_STEP;
     if (gain > most)
         gain = most;
-    if (gain < PACE_ONE || b->dropped_window + PACE_CALM >= window)
+    if (gain < PACE_ONE || pace__dropped(b, window))
         gain = PACE_ONE;
     b->gain = gain;
 }
 
 /* A new round begins, as long as the longest silence in the one before; not much shorter at once. */
-static __always_inline void pace__turn(struct ps_budget *b, __u64 seen, __u32 lasted, __u64 window) {
+static __always_inline void pace__turn(struct ps_budget *b, __u64 seen, __u32 lasted, __u32 window) {
     __u32 half = b->round_windows / 2, longest = b->longest_gap + 1;
 
     if (__sync_val_compare_and_swap(&b->flows, seen, PS_SPENT(window, 0)) != seen)
@@ -110,9 +118,9 @@ static __always_inline void pace__turn(struct ps_budget *b, __u64 seen, __u32 la
 }
 
 /* The connections that send, this one among them: those heard of in the round before or, if they are more, in this one. */
-static __always_inline __u32 pace__flows(struct ps_budget *b, struct ps_socket *m, __u64 window) {
+static __always_inline __u32 pace__flows(struct ps_budget *b, struct ps_socket *m, __u32 window) {
     __u64 seen = *(volatile __u64 *)&b->flows;
-    __u32 lasted = (__u16)(window - PS_SPENT_WINDOW(seen)), gap = (__u32)window - m->paced_window, flows;
+    __u32 lasted = (__u16)(window - PS_SPENT_WINDOW(seen)), gap = window - m->paced_window, flows;
 
     if (lasted >= b->round_windows) {
         pace__turn(b, seen, lasted, window);
@@ -132,9 +140,9 @@ static __always_inline __u32 pace__flows(struct ps_budget *b, struct ps_socket *
 }
 
 /* The connection has ended: its share is the others' at once. Whom two CPUs miscount here, the next round counts right. */
-static __always_inline void pace__forget(__u64 charge, __u64 rule, const struct ps_socket *m, __u64 window) {
+static __always_inline void pace__forget(__u64 charge, __u64 rule, const struct ps_socket *m, __u32 window) {
     struct ps_budget *b = limiter__budget_of(charge);
-    __u32 gap = (__u32)window - m->paced_window, lasted, before;
+    __u32 gap = window - m->paced_window, lasted, before;
     __u64 seen;
 
     if (!b || !limiter__is_of(charge, m->slot, rule))
@@ -159,9 +167,9 @@ static __always_inline __u64 pace__of_limits(const struct ps_limits *l, __u32 ms
     return octets < packets ? octets : packets;
 }
 
-/* Octets a second that one connection may send under this charge now. */
+/* Octets a second that one connection may send under this charge now, after so many more of its were acknowledged. */
 static __always_inline __u64 pace__share(const struct bpf_sock_ops *ctx, __u64 charge, __u64 rule,
-                                         struct ps_socket *m, __u64 window) {
+                                         struct ps_socket *m, __u32 window, __u32 acked) {
     const struct ps_limits *l = limiter__limits_of(charge);
     struct ps_budget *b = limiter__budget_of(charge);
     __u64 rate;
@@ -173,8 +181,9 @@ static __always_inline __u64 pace__share(const struct bpf_sock_ops *ctx, __u64 c
     if (rate >= PACE_UNLIMITED)
         return PACE_UNLIMITED;
     flows = pace__flows(b, m, window);
-    pace__adjust(l, b, window);
-    rate = rate * pace__gain(ctx, l, b, flows, window) / PACE_ONE / flows;
+    __sync_fetch_and_add(&b->acked, acked);
+    pace__adjust(l, b, rate, window);
+    rate = rate * pace__gain(b, window) / PACE_ONE / flows;
     return rate ? rate : 1;
 }
 
@@ -187,24 +196,44 @@ static __always_inline int pace__is_held(const struct ps_socket *m) {
 
 /* What the connection may send a second; PACE_UNLIMITED: as it likes. */
 static __always_inline __u64 pace__of(const struct bpf_sock_ops *ctx, struct ps_socket *m) {
-    __u64 window = limiter__pace_window(), whole, by_rule;
+    __u32 window = limiter__pace_window(), all = (__u32)ctx->bytes_acked, acked = all - m->acked;
+    __u64 whole, by_rule;
 
     if (!(m->container || m->by_rule) || !pace__is_held(m))
         return PACE_UNLIMITED;
-    whole = pace__share(ctx, m->container, 0, m, window);
-    by_rule = pace__share(ctx, m->by_rule, m->rule, m, window);
-    m->paced_window = (__u32)window;
+    if (!m->paced_window)
+        acked = 0; /* it was not followed until now */
+    whole = pace__share(ctx, m->container, 0, m, window, acked);
+    by_rule = pace__share(ctx, m->by_rule, m->rule, m, window, acked);
+    m->paced_window = window;
+    m->acked = all;
     return whole < by_rule ? whole : by_rule;
 }
 
 static __always_inline void pace__leave(struct ps_socket *m) {
-    __u64 window = limiter__pace_window();
+    __u32 window = limiter__pace_window();
 
     if (!m->paced_window)
         return;
     pace__forget(m->container, 0, m, window);
     pace__forget(m->by_rule, m->rule, m, window);
     m->paced_window = 0;
+}
+
+/*
+ * Over a short path the kernel gives a connection up to 64 KiB at once, whatever its pace (net.ipv4.tcp_tso_rtt_log), if
+ * the congestion window has room for it: at a small share it is silent for long then, and a few of them fill the burst
+ * together. So the window has no more room than the pace needs until an acknowledgement comes that was delayed.
+ */
+static __always_inline void pace__bound(struct bpf_sock_ops *ctx, struct ps_socket *m, __u64 pace) {
+    __u32 segments = PACE_UNBOUND, mss = ctx->mss_cache;
+
+    if (pace < PACE_AMPLE && ctx->rtt_min < PACE_SHORT_US && mss)
+        segments = 3 + (__u32)pace / 16 / mss;
+    if (segments == (m->bound ? m->bound : PACE_UNBOUND) ||
+        bpf_setsockopt(ctx, PACE_IPPROTO_TCP, PACE_SNDCWND_CLAMP, &segments, sizeof(segments)))
+        return;
+    m->bound = segments;
 }
 
 /* The socket sends no faster than `pace`, nor than its application wants: what stands there and was not set here. */
@@ -220,4 +249,5 @@ static __always_inline void pace__set(struct bpf_sock_ops *ctx, struct ps_socket
         bpf_setsockopt(ctx, PACE_SOL_SOCKET, PACE_SO_MAX_PACING_RATE, &wanted, sizeof(wanted)))
         return;
     m->pace = pace < PACE_UNLIMITED ? wanted : 0;
+    pace__bound(ctx, m, pace < PACE_UNLIMITED ? wanted : pace);
 }

@@ -19,7 +19,7 @@ ROOMY = 250_000  # with a share like this, none of its buffers is refused
 MAY_BE_REFUSED = 0.01  # of the segments, for what the machine does
 MTU, MSS = 1500, 1448  # of IPv4 with TCP's timestamps
 RATES = {"slow": 1_000_000, "medium": 20_000_000, "fast": 200_000_000}
-BESIDE = "beside-1", "beside-7"
+BESIDE = "beside-1", "beside-7", "beside-63"
 POLICY = """apiVersion: penstock/v1
 kind: EgressPolicy
 metadata: {{name: {name}}}
@@ -106,9 +106,9 @@ def test_connections_in_turn_have_the_rate_each(lab, world, congestion):
     assert 0.85 <= best <= 1.03, LINES[-1]
 
 
-@pytest.mark.parametrize("quiet", [1, 7])
+@pytest.mark.parametrize("quiet", [1, 7, 63])
 def test_a_stream_beside_quiet_connections_has_what_they_leave(lab, world, quiet):
-    """They take a share like any that is open and sends; as nothing is dropped, the stream may take more of it, window by window."""
+    """They take a share like any that is open and sends; what they leave of it the stream may take, half of that in each window."""
     busy = world[f"beside-{quiet}"]
     assert busy.probe("trickle", address=SINK, port=SINK_PORT, flows=quiet, every_s=0.3)["error"] is None
     open_streams(busy, 1, "cubic")

@@ -29,7 +29,7 @@ abi::ps_budget BudgetTable::read(std::uint32_t index) const {
     copy.spent = load(from->spent); // before the windows: the one that it chose is whole
     for (int choice = 0; choice < 2; choice++)
         copy.window[choice] = load(from->window[choice]);
-    copy.is_kept = std::atomic_ref<__u32>(from->is_kept).load(std::memory_order_acquire);
+    copy.is_kept = std::atomic_ref<__u8>(from->is_kept).load(std::memory_order_acquire);
     copy.granted = load(from->granted);
     copy.told = load(from->told);
     return copy;
@@ -61,7 +61,7 @@ std::optional<PresentWindow> BudgetTable::window(const abi::ps_budget &budget, s
 BudgetTable::Resumed BudgetTable::resume(std::uint32_t index, const QuotaWindow &before,
                                          std::uint64_t boot_ns) {
     abi::ps_budget *const budget = at(index);
-    if (!budget || before.length_ns < ns_per_s || std::atomic_ref<__u32>(budget->is_kept).load() != 0)
+    if (!budget || before.length_ns < ns_per_s || std::atomic_ref<__u8>(budget->is_kept).load() != 0)
         return Resumed::was_kept;
     std::atomic_ref<__u64> spent(budget->spent);
     __u64 seen = spent.load();
@@ -91,7 +91,7 @@ BudgetTable::Resumed BudgetTable::resume(std::uint32_t index, const QuotaWindow 
 
 void BudgetTable::mark_kept(std::uint32_t index) {
     if (abi::ps_budget *const budget = at(index))
-        std::atomic_ref<__u32>(budget->is_kept).store(1, std::memory_order_release);
+        std::atomic_ref<__u8>(budget->is_kept).store(1, std::memory_order_release);
 }
 
 // Of the present window nothing; which one that is stays as it is. Zero is "nothing" in any window.
