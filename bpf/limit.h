@@ -52,8 +52,8 @@ struct ps_budget_key {
 };
 PS_ASSERT_SIZE(ps_budget_key, 16);
 struct ps_budget {
-    __u64 rule;    /* whose it is: its key in budget_ids */
-    __u32 slot;    /* 0: nobody's */
+    __u64 rule;   /* whose it is: its key in budget_ids */
+    __u32 slot;   /* 0: nobody's */
     __u8 is_kept; /* the daemon's: what was stored for its container is in it, or it is in what is stored */
     __u8 pad;
     __u8 round_windows;      /* of pace.h: how long the round is, */

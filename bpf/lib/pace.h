@@ -2,13 +2,12 @@
 /*
  * TCP over its egress rate is paced by its own socket (SO_MAX_PACING_RATE), so that the bucket hardly ever drops: facts,
  * section 5. The connections that send under one budget share 95 % of its rate. Who sends little leaves a part of its
- * share; so while the bucket is nearly full each may take more of it, while it is not less of that, and after a drop no more
- * than its share; whoever is open and says a little counts until then as one that sends. What the application itself wants stays the most, and comes back when no limit holds the connection any
- * more.
+ * share: while the bucket is nearly full each may take more, by half of what was left; while it is not less, and after a
+ * drop no more than its share. What the application itself wants stays the most, and comes back when no limit holds the
+ * connection any more.
  *
- * How many send is counted in rounds, each connection once. Over a short path the kernel gives a connection up to 64 KiB at
- * once, whatever its pace, so the smaller its share, the longer it is silent: a round lasts as long as the longest silence
- * in the one before, up to two seconds. Who comes counts at once, who ends no longer.
+ * How many send is counted in rounds, each connection once: a round lasts as long as the longest silence of a connection in
+ * the one before, up to two seconds. Who comes counts at once, who ends no longer.
  *
  * Called once a round trip and connection, by sock_ops, under the socket's lock. Never a verdict: what is paced wrong is
  * dropped by the bucket all the same.
@@ -27,9 +26,13 @@
 #define PACE_LONGEST_GAP 16        /* windows: who was not heard of for longer is new, */
 #define PACE_NEW_GAP 8             /* and may send as seldom as that */
 #define PACE_WINDOWS_PER_S 7       /* 7.45 */
-#define PACE_TELLING (16 << 16)    /* octets, 16 of TCP's largest buffers: of fewer it is chance how many were sent */
-#define PACE_SHORT_US 4096         /* the shortest round trip of a path over which TCP sends large buffers at any pace */
-#define PACE_AMPLE 2097152         /* octets a second that fill such a buffer soon enough */
+#define PACE_TELLING                                                                                         \
+    (16 << 16) /* octets, 16 of TCP's largest buffers: of fewer it is chance how many were sent */
+#define PACE_SHORT_US                                                                                        \
+    4096 /* the shortest round trip of a path over which TCP sends large buffers at any pace */
+#define PACE_AMPLE 2097152   /* octets a second that fill such a buffer soon enough */
+#define PACE_FEWEST 3        /* segments, */
+#define PACE_DELAYED_ACKS 16 /* and what the pace brings in such a part of a second: Linux waits for 40 ms */
 #define PACE_UNLIMITED 0xffffffffULL
 #define PACE_UNBOUND 0x7fffffff
 /* Of setsockopt. */
@@ -229,7 +232,7 @@ static __always_inline void pace__bound(struct bpf_sock_ops *ctx, struct ps_sock
     __u32 segments = PACE_UNBOUND, mss = ctx->mss_cache;
 
     if (pace < PACE_AMPLE && ctx->rtt_min < PACE_SHORT_US && mss)
-        segments = 3 + (__u32)pace / 16 / mss;
+        segments = PACE_FEWEST + (__u32)pace / PACE_DELAYED_ACKS / mss;
     if (segments == (m->bound ? m->bound : PACE_UNBOUND) ||
         bpf_setsockopt(ctx, PACE_IPPROTO_TCP, PACE_SNDCWND_CLAMP, &segments, sizeof(segments)))
         return;

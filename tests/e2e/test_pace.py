@@ -13,9 +13,7 @@ from observe import Counters
 
 SINK, SINK_PORT = "198.51.100.60", 9009
 SETTLE_S, MEASURE_S, ATTEMPTS = 2, 5, 3
-# Of one flow: its share of the rate at least, and its octets at least, as a part of the flows' mean.
-FAIR = [(250_000, 0.8), (0, 0.5)]
-ROOMY = 250_000  # with a share like this, none of its buffers is refused
+FAIR = 0.85  # of the flows' mean, the octets of each
 MAY_BE_REFUSED = 0.01  # of the segments, for what the machine does
 MTU, MSS = 1500, 1448  # of IPv4 with TCP's timestamps
 RATES = {"slow": 1_000_000, "medium": 20_000_000, "fast": 200_000_000}
@@ -62,10 +60,10 @@ def test_streams_send_at_the_rate(lab, world, name, flows, congestion):
     """Two CPUs that others use, too, do not always get 200 MB/s through the lab: there the measure is a container in the same minute that
     nobody limits and whose sockets pace themselves at the rate. The best of three.
 
-    Red when all flows together or one of them stands still for more than 200 ms, when one starves, or when buffers are refused although
-    there is room for one of each flow in the burst. The kernel gives a flow over a path as short as the lab's up to 64 KiB at once,
-    whatever its pace (net.ipv4.tcp_tso_rtt_log): at 300 KB/s that is one in 213 ms, at 15 KB/s one in seconds. So where a flow stands
-    still for more than 200 ms the measure is the twin's flows, which nobody limits."""
+    Red when all flows together or one of them stands still for more than 200 ms, when one starves, or when segments are refused. The
+    kernel gives a flow over a path as short as the lab's up to 64 KiB at once, whatever its pace (net.ipv4.tcp_tso_rtt_log): at 15 KB/s
+    one in seconds, if its congestion window has room. Cubic does not make that smaller while it is not used up; so a flow with two
+    segments a buffer may stand still for longer than 200 ms, but no longer than the twin's."""
     available = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
     if congestion not in available:
         pytest.skip(f"this kernel has no congestion control {congestion}")
@@ -78,7 +76,7 @@ def test_streams_send_at_the_rate(lab, world, name, flows, congestion):
         seen = measured(lab, world[name], RATES[name], flows, congestion)
         if seen.flow_stall_ms > most_ms:
             _, stall_ms = paces_itself(world["twin"], RATES[name], flows, congestion)
-            most_ms, twin = max(most_ms, 1.5 * stall_ms), twin + f"  (the twin's: {stall_ms:.0f} ms)"
+            most_ms, twin = max(most_ms, stall_ms), twin + f"  (the twin's: {stall_ms:.0f} ms)"
         if floor <= seen.got <= 1.03 and seen.stall_ms <= 200 and seen.flow_stall_ms <= most_ms and seen.is_fair():
             break
     LINES.append(seen.line + twin + (f"  (attempt {attempt + 1})" if attempt else ""))
@@ -113,12 +111,12 @@ def test_a_stream_beside_quiet_connections_has_what_they_leave(lab, world, quiet
     assert busy.probe("trickle", address=SINK, port=SINK_PORT, flows=quiet, every_s=0.3)["error"] is None
     open_streams(busy, 1, "cubic")
     parts = []
-    for _ in range(12):
+    for _ in range(4):
         octets, _, begun = counted(lab, busy)
         busy.probe("feed_streams", seconds=2)
         after, _, ended = counted(lab, busy)
         parts.append((after - octets) / (ended - begun) / RATES["medium"])
-        if len(parts) > 2 and min(parts[-2:]) >= 0.9:
+        if len(parts) > 2:
             break
     LINES.append(f"   20 MB/s   1 x cubic beside {quiet} that trickle  {' '.join(f'{part:.2f}' for part in parts)} of the rate, each 2 s")
     report("pace", LINES)
@@ -129,14 +127,12 @@ class Seen(NamedTuple):
     got: float  # part of the rate
     stall_ms: float  # in which none of the flows got on
     flow_stall_ms: float  # a single flow's longest
-    share: float  # of the rate, each flow's
     least: float  # octets of the flow that had least, as a part of the flows' mean
     refused: float  # part of the segments
     line: str
 
     def is_fair(self) -> bool:
-        floor = next(least for share, least in FAIR if self.share >= share)
-        return self.least >= floor and (self.share < ROOMY or self.refused <= MAY_BE_REFUSED)
+        return self.least >= FAIR and self.refused <= MAY_BE_REFUSED
 
 
 def open_streams(container, flows: int, congestion: str, **pace) -> None:
@@ -165,4 +161,4 @@ def measured(lab, container, rate: int, flows: int, congestion: str) -> Seen:
     line = (f"{rate / 1e6:5.0f} MB/s  {flows:2} x {congestion:5}  {got:7.4f} of the rate  longest stall {seen['stall_ms']:4.0f} ms, "
             f"of one flow {of_one:4.0f} ms; a flow {least:.2f} to {most:.2f} of their mean  {refused:6} dropped  "
             f"{seen['retransmitted']:5} sent again")
-    return Seen(got, seen["stall_ms"], of_one, rate / flows, least, refused * MTU / (octets_after - octets), line)
+    return Seen(got, seen["stall_ms"], of_one, least, refused * MTU / (octets_after - octets), line)

@@ -14,8 +14,8 @@ import pytest
 from observe import Counters
 
 SINKS, SINK_PORT, OWN_PORT = ("198.51.100.60", "2001:db8:80::60"), 9009, 9010
-SLOW, WANTED, FAST, PACKETS = 1_000_000, 400_000, 20_000_000, 10_000
-NAMES = "changes audited quota wanting listening packets"
+TRIFLE, SLOW, WANTED, FAST, PACKETS = 100_000, 1_000_000, 400_000, 20_000_000, 10_000
+NAMES = "changes audited quota wanting listening packets trifle"
 POLICY = """apiVersion: penstock/v1
 kind: EgressPolicy
 metadata: {{name: {name}}}
@@ -41,14 +41,15 @@ def world(lab):
     lab.internet.start_sink(SINK_PORT)
     for name, limits, mode in (("changes", f"egress: {SLOW}B/s", "enforce"), ("audited", f"egress: {SLOW}B/s", "audit"),
                                ("quota", "quota: 1TiB/24h", "enforce"), ("wanting", f"egress: {SLOW}B/s", "enforce"),
-                               ("listening", f"egress: {FAST}B/s", "enforce"), ("packets", f"packets: {PACKETS}/s", "enforce")):
+                               ("listening", f"egress: {FAST}B/s", "enforce"), ("packets", f"packets: {PACKETS}/s", "enforce"),
+                               ("trifle", f"egress: {TRIFLE}B/s", "enforce")):
         put(lab, name, limits, mode)
     lab.daemon.start()
     return made
 
 
-def opened(container, sink: str = SINKS[0], flows: int = 1, **pace) -> None:
-    assert container.probe("open_streams", address=sink, port=SINK_PORT, flows=flows, congestion="cubic", **pace)["error"] is None
+def opened(container, sink: str = SINKS[0], flows: int = 1, congestion: str = "cubic", **pace) -> None:
+    assert container.probe("open_streams", address=sink, port=SINK_PORT, flows=flows, congestion=congestion, **pace)["error"] is None
 
 
 def speed(lab, container, seconds: float = 2) -> float:
@@ -82,6 +83,23 @@ def test_a_limit_that_is_lifted_and_one_that_is_new_hold_open_connections(lab, w
         else:
             assert speed(lab, container) > 2 * FAST, limits
             assert paces(container) == [None], limits
+    container.probe("close_streams")
+
+
+@pytest.mark.parametrize("congestion", ["cubic", "bbr"])
+def test_a_small_share_has_a_small_window_and_no_longer_than_that(lab, world, congestion):
+    """Else the kernel hands over up to 64 KiB at once, and then the connection is silent for 600 ms (bpf/lib/pace.h)."""
+    container, needed = world["trifle"], 3 + TRIFLE // 16 // 1448 + 1
+    opened(container, congestion=congestion)
+    container.probe("feed_streams", seconds=1)
+    assert 0.97 <= speed(lab, container) / TRIFLE <= 1.1  # of the burst there is more than in 3 %
+    assert container.probe("windows")["windows"][0] <= needed
+    put(lab, "trifle", "connections: 100/s")
+    container.probe("feed_streams", seconds=2)
+    assert container.probe("windows")["windows"][0] > 2 * needed, "the limit is gone"
+    put(lab, "trifle", f"egress: {TRIFLE}B/s")
+    container.probe("feed_streams", seconds=2)
+    assert 0.97 <= speed(lab, container, 3) / TRIFLE <= 1.1
     container.probe("close_streams")
 
 

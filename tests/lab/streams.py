@@ -12,8 +12,8 @@ import time
 BLOCK = bytes(1 << 18)
 SAMPLE_S = 0.02
 SO_MAX_PACING_RATE = 47
-# struct tcp_info (include/uapi/linux/tcp.h): tcpi_total_retrans, tcpi_bytes_acked
-RETRANSMITTED_AT, ACKED_AT = 100, 120
+# struct tcp_info (include/uapi/linux/tcp.h): tcpi_snd_cwnd, tcpi_total_retrans, tcpi_bytes_acked
+WINDOW_AT, RETRANSMITTED_AT, ACKED_AT = 80, 100, 120
 
 
 def info(sock: socket.socket) -> tuple[int, int]:
@@ -79,6 +79,11 @@ class Streams:
         """What each stream may send at most, in octets of payload a second; None: no bound."""
         words = [struct.unpack("Q", sock.getsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, 8))[0] for sock in self.socks]
         return {"error": None, "paces": [None if word >= (1 << 32) - 1 else word for word in words]}
+
+    def windows(self) -> dict:
+        """Each stream's congestion window, in segments."""
+        raw = (sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256) for sock in self.socks)
+        return {"error": None, "windows": [struct.unpack_from("I", words, WINDOW_AT)[0] for words in raw]}
 
     def pace_streams(self, pace: int) -> dict:
         """As applications do that want less than the network gives."""
@@ -149,4 +154,4 @@ class Streams:
 
     def operations(self) -> dict:
         return {f.__name__: f for f in (self.open_streams, self.listen_streams, self.accept_streams, self.feed_streams, self.paces,
-                                        self.pace_streams, self.send_in_turn, self.trickle, self.state_of_streams, self.close_streams)}
+                                        self.windows, self.pace_streams, self.send_in_turn, self.trickle, self.state_of_streams, self.close_streams)}
