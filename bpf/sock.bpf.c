@@ -71,7 +71,7 @@ static __always_inline void sock__pace(struct bpf_sock_ops *ctx) {
         return; /* no gate has let it send: of nobody's, or of a container that no policy holds yet */
     sock__follow(ctx);
     pace = pace__of(ctx, memory);
-    if (memory->pace || pace < PACE_UNLIMITED)
+    if (memory->pace || memory->bound || pace < PACE_UNLIMITED)
         pace__set(ctx, memory, pace);
 }
 
@@ -87,7 +87,6 @@ static __always_inline void sock__accepted(struct bpf_sock_ops *ctx) {
     __builtin_memcpy(memory->remote, remote.octets, 16);
     memory->remote_port = (__u16)bpf_ntohl(ctx->remote_port);
     memory->accepted = 1;
-    sock__follow(ctx);
 }
 
 /* All that it had to send has arrived, or never will. */
@@ -106,16 +105,15 @@ SEC("sockops")
 int ps_sock_ops(struct bpf_sock_ops *ctx) {
     const struct ps_gate *g = identity__gate();
 
+    if (ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || ctx->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+        sock__follow(ctx);
     if (!g || !g->level_mask)
-        return 1;
+        return 1; /* no container has a row yet */
     switch (ctx->op) {
     case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
         sock__accepted(ctx);
         break;
     case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
-        sock__follow(ctx);
-        sock__pace(ctx);
-        break;
     case BPF_SOCK_OPS_RTT_CB:
         sock__pace(ctx);
         break;

@@ -34,7 +34,7 @@ struct ps_socket {
     __u32 pace,
         own_pace; /* octets a second: as pace.h set it (0: not held), and as the application wants it */
     __u32 acked;  /* octets, as pace.h last saw it */
-    __u32 bound;  /* segments of its congestion window, as pace.h set it; 0: never */
+    __u32 bound;  /* segments of its congestion window, as pace.h set it; 0: as it likes */
 };
 PS_ASSERT_SIZE(ps_socket, 112);
 

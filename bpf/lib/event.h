@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Records for the daemon. A verdict never waits for one. Each container may tell so many and no more, so that none fills
- * the ring for the others; what was not told, for that or for a full ring, is counted as such by its reason.
+ * the ring for the others; a denial or a mark that was not told, for that or for a full ring, is counted as such by its reason.
  */
 #pragma once
 
@@ -15,7 +15,7 @@ static __always_inline int event__fits(void *ring) {
            bpf_ringbuf_query(ring, BPF_RB_RING_SIZE);
 }
 
-/* 0: the ring is full. Who asked counts what it can't tell. */
+/* 0: the ring is full, and that is counted; by reason and container who asked does it. */
 static __always_inline struct ps_event *event__reserve(void *ring, __u8 kind) {
     struct ps_event *e = event__fits(ring) ? bpf_ringbuf_reserve(ring, sizeof(*e), 0) : 0;
     struct ps_gate *g;

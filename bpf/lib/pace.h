@@ -2,7 +2,7 @@
 /*
  * TCP over its egress rate is paced by its own socket (SO_MAX_PACING_RATE), so that the bucket hardly ever drops: facts,
  * section 5. The connections that send under one budget share 95 % of its rate. Who sends little leaves a part of its
- * share: while the bucket is nearly full each may take more, by half of what was left; while it is not less, and after a
+ * share: while the bucket is nearly full each may take more, up to a quarter in 134 ms; while it is not less, and after a
  * drop no more than its share. What the application itself wants stays the most, and comes back when no limit holds the
  * connection any more.
  *
@@ -17,9 +17,10 @@
 #include "lib/limiter.h"
 
 #define PACE_ONE 256
-#define PACE_STEP 32       /* less by such a part in each window, or more by so many of them */
-#define PACE_MOST_STEPS 8  /* as half of what is left of the rate, */
-#define PACE_NEARLY_FULL 4 /* as the bucket lacks less than such a part of its burst; */
+#define PACE_STEP 32 /* more or less by such a part for each window, */
+#define PACE_MOST_STEPS                                                                                      \
+    8 /* but not by more of them; more by half of what is left of the rate, where that can be told; */
+#define PACE_NEARLY_FULL 4 /* as the bucket lacks less than such a part of its burst, or more; */
 #define PACE_CALM 15       /* after a drop not until so many windows have passed */
 #define PACE_PER_MILLE 950
 #define PACE_PACKETS_PER_MILLE 633 /* the same, with an acknowledgement for two segments */
@@ -30,9 +31,9 @@
     (16 << 16) /* octets, 16 of TCP's largest buffers: of fewer it is chance how many were sent */
 #define PACE_SHORT_US                                                                                        \
     4096 /* the shortest round trip of a path over which TCP sends large buffers at any pace */
-#define PACE_AMPLE 2097152   /* octets a second that fill such a buffer soon enough */
-#define PACE_FEWEST 3        /* segments, */
-#define PACE_DELAYED_ACKS 16 /* and what the pace brings in such a part of a second: Linux waits for 40 ms */
+#define PACE_AMPLE 2097152 /* octets a second that fill such a buffer soon enough */
+#define PACE_FEWEST 3      /* segments, and what the pace brings until an acknowledgement comes: */
+#define PACE_ACK_US 62500  /* Linux waits with one for 40 ms */
 #define PACE_UNLIMITED 0xffffffffULL
 #define PACE_UNBOUND 0x7fffffff
 /* Of setsockopt. */
@@ -70,20 +71,22 @@ static __always_inline __u32 pace__gain(const struct ps_budget *b, __u32 window)
     return gain < PACE_ONE || pace__dropped(b, window) ? PACE_ONE : gain;
 }
 
-/* Steps that are half of what is left, when so many octets were sent of those that could be; one for each window at least. */
+static __always_inline __u32 pace__at_most(__u32 steps) {
+    return steps < PACE_MOST_STEPS ? steps : PACE_MOST_STEPS;
+}
+
+/* Steps that are half of what was left, when so many octets were sent of those that could be; one for each window at least. */
 static __always_inline __u32 pace__steps(__u64 octets, __u64 could, __u32 windows) {
-    __u64 steps = 0;
+    __u32 steps = 0;
 
     if (octets < could && could >= PACE_TELLING)
-        steps = (could - octets) * PACE_STEP / 2 / could;
-    if (steps < windows)
-        steps = windows;
-    return steps < PACE_MOST_STEPS ? (__u32)steps : PACE_MOST_STEPS;
+        steps = (__u32)((could - octets) * PACE_STEP / 2 / could);
+    return pace__at_most(steps > windows ? steps : windows);
 }
 
 /*
- * More while what they send does not use the rate up, the more the more is left; less else. Once a round, or once a window
- * where that tells. What is no TCP shows in the bucket alone.
+ * More while what they send does not use the rate up, less else. Once a round, or once a window where that tells what is
+ * left. What is no TCP shows in the bucket alone.
  */
 static __always_inline void pace__adjust(const struct ps_limits *l, struct ps_budget *b, __u64 rate,
                                          __u32 window) {
@@ -91,17 +94,19 @@ static __always_inline void pace__adjust(const struct ps_limits *l, struct ps_bu
           most = b->flows_before < 2 ? PACE_ONE + PACE_ONE / 64 : PACE_ONE * b->flows_before;
     __u64 could;
 
+    if ((__s32)windows <= 0)
+        return; /* this one's, or another CPU was here in the next */
     if (windows > PACE_LONGEST_GAP)
         windows = PACE_LONGEST_GAP;
     could = rate * windows / PACE_WINDOWS_PER_S;
-    if (!windows || (windows < b->round_windows && could < PACE_TELLING) ||
+    if ((windows < b->round_windows && could < PACE_TELLING) ||
         __sync_lock_test_and_set(&b->gain_window, window) == window)
         return;
     octets = __sync_lock_test_and_set(&b->acked, 0);
     if (pace__has_slack(l, b))
         gain += gain * pace__steps(octets, could, windows) / PACE_STEP;
     else
-        gain -= gain * pace__steps(could, could, windows) / PACE_STEP;
+        gain -= gain * pace__at_most(windows) / PACE_STEP;
     if (gain > most)
         gain = most;
     if (gain < PACE_ONE || pace__dropped(b, window))
@@ -125,6 +130,8 @@ static __always_inline __u32 pace__flows(struct ps_budget *b, struct ps_socket *
     __u64 seen = *(volatile __u64 *)&b->flows;
     __u32 lasted = (__u16)(window - PS_SPENT_WINDOW(seen)), gap = window - m->paced_window, flows;
 
+    if ((__s16)lasted < 0)
+        lasted = 0; /* another CPU has begun the next window's */
     if (lasted >= b->round_windows) {
         pace__turn(b, seen, lasted, window);
         lasted = 0;
@@ -197,22 +204,6 @@ static __always_inline int pace__is_held(const struct ps_socket *m) {
     return identity__remembered(&me, m->slot, m->serial) && me.policy->mode == PS_MODE_ENFORCE;
 }
 
-/* What the connection may send a second; PACE_UNLIMITED: as it likes. */
-static __always_inline __u64 pace__of(const struct bpf_sock_ops *ctx, struct ps_socket *m) {
-    __u32 window = limiter__pace_window(), all = (__u32)ctx->bytes_acked, acked = all - m->acked;
-    __u64 whole, by_rule;
-
-    if (!(m->container || m->by_rule) || !pace__is_held(m))
-        return PACE_UNLIMITED;
-    if (!m->paced_window)
-        acked = 0; /* it was not followed until now */
-    whole = pace__share(ctx, m->container, 0, m, window, acked);
-    by_rule = pace__share(ctx, m->by_rule, m->rule, m, window, acked);
-    m->paced_window = window;
-    m->acked = all;
-    return whole < by_rule ? whole : by_rule;
-}
-
 static __always_inline void pace__leave(struct ps_socket *m) {
     __u32 window = limiter__pace_window();
 
@@ -223,26 +214,56 @@ static __always_inline void pace__leave(struct ps_socket *m) {
     m->paced_window = 0;
 }
 
+/* What the connection may send a second; PACE_UNLIMITED: as it likes. */
+static __always_inline __u64 pace__of(const struct bpf_sock_ops *ctx, struct ps_socket *m) {
+    __u32 window = limiter__pace_window(), all = (__u32)ctx->bytes_acked, acked = all - m->acked;
+    __u64 whole, by_rule;
+
+    if (!(m->container || m->by_rule) || !pace__is_held(m)) {
+        pace__leave(m);
+        return PACE_UNLIMITED;
+    }
+    if (!m->paced_window)
+        acked = 0; /* since it was last held */
+    whole = pace__share(ctx, m->container, 0, m, window, acked);
+    by_rule = pace__share(ctx, m->by_rule, m->rule, m, window, acked);
+    m->paced_window = window;
+    m->acked = all;
+    return whole < by_rule ? whole : by_rule;
+}
+
+/* Segments that the congestion window of a connection with this share needs. */
+static __always_inline __u32 pace__segments(const struct bpf_sock_ops *ctx, __u64 share) {
+    __u32 ack_us = ctx->srtt_us >> 3 << 1, mss = ctx->mss_cache;
+
+    if (share >= PACE_AMPLE || ctx->rtt_min >= PACE_SHORT_US || !mss)
+        return PACE_UNBOUND;
+    if (ack_us < PACE_ACK_US)
+        ack_us = PACE_ACK_US;
+    return PACE_FEWEST + (__u32)(share * ack_us / 1000000 / mss);
+}
+
 /*
  * Over a short path the kernel gives a connection up to 64 KiB at once, whatever its pace (net.ipv4.tcp_tso_rtt_log), if
  * the congestion window has room for it: at a small share it is silent for long then, and a few of them fill the burst
- * together. So the window has no more room than the pace needs until an acknowledgement comes that was delayed.
+ * together. So the window may not grow beyond what the share needs. The kernel takes the bound for its slow start's end, too;
+ * so it stays as it is while something was lost, and where little would change.
  */
-static __always_inline void pace__bound(struct bpf_sock_ops *ctx, struct ps_socket *m, __u64 pace) {
-    __u32 segments = PACE_UNBOUND, mss = ctx->mss_cache;
+static __always_inline void pace__bound(struct bpf_sock_ops *ctx, struct ps_socket *m, __u64 share) {
+    __u32 segments = pace__segments(ctx, share), now = m->bound ? m->bound : PACE_UNBOUND;
+    __u32 apart = segments > now ? segments - now : now - segments;
 
-    if (pace < PACE_AMPLE && ctx->rtt_min < PACE_SHORT_US && mss)
-        segments = PACE_FEWEST + (__u32)pace / PACE_DELAYED_ACKS / mss;
-    if (segments == (m->bound ? m->bound : PACE_UNBOUND) ||
+    if (apart <= now / 8 || ctx->lost_out || ctx->retrans_out ||
         bpf_setsockopt(ctx, PACE_IPPROTO_TCP, PACE_SNDCWND_CLAMP, &segments, sizeof(segments)))
         return;
-    m->bound = segments;
+    m->bound = segments < PACE_UNBOUND ? segments : 0;
 }
 
 /* The socket sends no faster than `pace`, nor than its application wants: what stands there and was not set here. */
 static __always_inline void pace__set(struct bpf_sock_ops *ctx, struct ps_socket *m, __u64 pace) {
     __u32 now = 0, wanted;
 
+    pace__bound(ctx, m, pace);
     if (bpf_getsockopt(ctx, PACE_SOL_SOCKET, PACE_SO_MAX_PACING_RATE, &now, sizeof(now)))
         return;
     if (!m->pace || now != m->pace)
@@ -252,5 +273,4 @@ static __always_inline void pace__set(struct bpf_sock_ops *ctx, struct ps_socket
         bpf_setsockopt(ctx, PACE_SOL_SOCKET, PACE_SO_MAX_PACING_RATE, &wanted, sizeof(wanted)))
         return;
     m->pace = pace < PACE_UNLIMITED ? wanted : 0;
-    pace__bound(ctx, m, pace < PACE_UNLIMITED ? wanted : pace);
 }

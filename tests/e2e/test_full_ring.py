@@ -48,7 +48,10 @@ def test_marks_that_a_full_ring_swallows_are_counted(lab, full):
     assert untold(lab, full["rule"])["out", "egress", "untold", "quota-mark"] == 2
     assert untold(lab, full["in"]) == {("", "ingress", "untold", "quota-mark"): 1}
     assert untold(lab, full["turning"])["", "egress", "untold", "quota-mark"] == 3, "80 and 100 %, then 80 %"
-    assert untold(lab, full["loud"])["", "egress", "untold", "no-rule"] > 0
+    assert (denials := untold(lab, full["loud"])["", "egress", "untold", "no-rule"]) > 0
+    for name, unrecorded in (("loud", denials), ("in", 0)):
+        suggested = lab.daemon.get(f"/v1/suggest?container={full[name].path}")
+        assert suggested["unrecorded"] >= unrecorded if unrecorded else suggested["unrecorded"] == 0, "marks are no denials"
     assert all(told(lab, full[name]) == [] for name in ("own", "rule", "in", "turning"))
 
 

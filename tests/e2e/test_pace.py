@@ -14,7 +14,8 @@ from observe import Counters
 SINK, SINK_PORT = "198.51.100.60", 9009
 SETTLE_S, MEASURE_S, ATTEMPTS = 2, 5, 3
 FAIR = 0.85  # of the flows' mean, the octets of each
-MAY_BE_REFUSED = 0.01  # of the segments, for what the machine does
+SLOW_CUBIC_MS = 600
+MAY_BE_REFUSED = 0.005  # of the segments, for what the machine does
 MTU, MSS = 1500, 1448  # of IPv4 with TCP's timestamps
 RATES = {"slow": 1_000_000, "medium": 20_000_000, "fast": 200_000_000}
 BESIDE = "beside-1", "beside-7", "beside-63"
@@ -62,21 +63,19 @@ def test_streams_send_at_the_rate(lab, world, name, flows, congestion):
 
     Red when all flows together or one of them stands still for more than 200 ms, when one starves, or when segments are refused. The
     kernel gives a flow over a path as short as the lab's up to 64 KiB at once, whatever its pace (net.ipv4.tcp_tso_rtt_log): at 15 KB/s
-    one in seconds, if its congestion window has room. Cubic does not make that smaller while it is not used up; so a flow with two
-    segments a buffer may stand still for longer than 200 ms, but no longer than the twin's."""
+    one in seconds, if its congestion window has room, and penstock leaves it none. But what cubic has of it already when there are 64 it
+    keeps while it does not use it up: three segments a buffer, which at that pace are 300 ms."""
     available = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
     if congestion not in available:
         pytest.skip(f"this kernel has no congestion control {congestion}")
+    most_ms = SLOW_CUBIC_MS if (name, flows, congestion) == ("slow", 64, "cubic") else 200
     for attempt in range(ATTEMPTS):
-        floor, most_ms, twin = 0.97, 200.0, ""
+        floor, twin = 0.97, ""
         if name == "fast":
-            can, _ = paces_itself(world["twin"], RATES[name], flows, congestion)
+            can = paces_itself(world["twin"], RATES[name], flows, congestion)
             floor, twin = 0.97 * min(can, 1), f"  (the twin: {can:.4f})"
             assert can > 0.3, "a lab this slow measures nothing"
         seen = measured(lab, world[name], RATES[name], flows, congestion)
-        if seen.flow_stall_ms > most_ms:
-            _, stall_ms = paces_itself(world["twin"], RATES[name], flows, congestion)
-            most_ms, twin = max(most_ms, stall_ms), twin + f"  (the twin's: {stall_ms:.0f} ms)"
         if floor <= seen.got <= 1.03 and seen.stall_ms <= 200 and seen.flow_stall_ms <= most_ms and seen.is_fair():
             break
     LINES.append(seen.line + twin + (f"  (attempt {attempt + 1})" if attempt else ""))
@@ -106,18 +105,16 @@ def test_connections_in_turn_have_the_rate_each(lab, world, congestion):
 
 @pytest.mark.parametrize("quiet", [1, 7, 63])
 def test_a_stream_beside_quiet_connections_has_what_they_leave(lab, world, quiet):
-    """They take a share like any that is open and sends; what they leave of it the stream may take, half of that in each window."""
+    """They take a share like any that is open and sends; the stream may take what they leave of it, up to a quarter more in each window."""
     busy = world[f"beside-{quiet}"]
     assert busy.probe("trickle", address=SINK, port=SINK_PORT, flows=quiet, every_s=0.3)["error"] is None
     open_streams(busy, 1, "cubic")
     parts = []
-    for _ in range(4):
+    for _ in range(3):
         octets, _, begun = counted(lab, busy)
         busy.probe("feed_streams", seconds=2)
         after, _, ended = counted(lab, busy)
         parts.append((after - octets) / (ended - begun) / RATES["medium"])
-        if len(parts) > 2:
-            break
     LINES.append(f"   20 MB/s   1 x cubic beside {quiet} that trickle  {' '.join(f'{part:.2f}' for part in parts)} of the rate, each 2 s")
     report("pace", LINES)
     assert min(parts[-2:]) >= 0.9 and max(parts) <= 1.03, LINES[-1]
@@ -140,13 +137,13 @@ def open_streams(container, flows: int, congestion: str, **pace) -> None:
     container.probe("feed_streams", seconds=SETTLE_S)
 
 
-def paces_itself(container, rate: int, flows: int, congestion: str) -> tuple[float, float]:
-    """Part of the rate that sockets get through which ask for it themselves, with SO_MAX_PACING_RATE; a single flow's longest stall."""
+def paces_itself(container, rate: int, flows: int, congestion: str) -> float:
+    """Part of the rate that sockets get through which ask for it themselves, with SO_MAX_PACING_RATE."""
     payload = rate * MSS // MTU
     open_streams(container, flows, congestion, pace=payload)
     seen = container.probe("feed_streams", seconds=MEASURE_S)
     container.probe("close_streams")
-    return sum(seen["octets"]) / seen["seconds"] / payload, max(seen["stalls_ms"])
+    return sum(seen["octets"]) / seen["seconds"] / payload
 
 
 def measured(lab, container, rate: int, flows: int, congestion: str) -> Seen:

@@ -41,7 +41,7 @@ constexpr std::size_t index_of(Field field) {
     return static_cast<std::size_t>(field) - static_cast<std::size_t>(Field::egress);
 }
 
-// A row of /v1/counters. Traffic over lo is nobody's egress; `untold` counts denials a second time.
+// A row of /v1/counters. Traffic over lo is nobody's egress; `untold` counts denials a second time, and marks of quotas.
 void add(Reading::Container &container, const json::value &row) {
     const std::string verdict = text_at(row, "verdict"), reason = text_at(row, "reason");
     const std::uint64_t packets = number_at(row, "packets"), bytes = number_at(row, "bytes");

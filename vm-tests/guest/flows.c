@@ -29,6 +29,10 @@ enum fault {
     NOT_CUT,
     DENIAL_NOT_COUNTED,
     NOT_OPEN_AGAIN,
+    NOT_PACED,
+    NOT_BOUND,
+    NOT_FREE_AGAIN,
+    FAULTS,
 };
 static const char *const faults[] = {"",
                                      "no socket",
@@ -37,12 +41,15 @@ static const char *const faults[] = {"",
                                      "counted otherwise than sent",
                                      "not cut by the policy",
                                      "the denial is not counted",
-                                     "not open again"};
+                                     "not open again",
+                                     "its pace was not set",
+                                     "its congestion window was not bound",
+                                     "pace or bound stayed when the limit went"};
 
 static struct world *here; /* for the bodies of world_inside() */
 
 static void expect_no_fault(const char *what, int got) {
-    report(got == 0, what, got > 0 && got <= NOT_OPEN_AGAIN ? faults[got] : "it died");
+    report(got == 0, what, got > 0 && got < FAULTS ? faults[got] : "it died");
 }
 
 static uint64_t counted(uint8_t verdict, uint8_t reason) {
@@ -166,6 +173,38 @@ static int stream(void) {
     return info_of(fd).tcpi_unacked == 0 ? NO_FAULT : NOT_OPEN_AGAIN;
 }
 
+/* ---- the pace of bpf/lib/pace.h, and the bound of the congestion window, which the kernel also takes as ssthresh ---- */
+
+static uint32_t pace_of(int fd) {
+    uint32_t pace = 0;
+    socklen_t length = sizeof(pace);
+    getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &pace, &length);
+    return pace;
+}
+
+/* Round trips, until pace and bound are below these, or (`above`) above them. */
+static bool is_soon(int fd, bool above, uint32_t pace, uint32_t bound) {
+    for (int i = 0; i < POLLS; i++, pause_a_moment()) {
+        if (send(fd, "x", 1, MSG_NOSIGNAL) != 1)
+            return false;
+        if ((pace_of(fd) > pace) == above && (info_of(fd).tcpi_snd_ssthresh > bound) == above)
+            return true;
+    }
+    return false;
+}
+
+static int paced(void) {
+    int fd = connected(SOCK_STREAM); /* before its container has a limit */
+    if (fd < 0)
+        return NO_SOCKET;
+    world_bind(here, WORLD_LIMITED);
+    const bool bound = is_soon(fd, false, 110000, 8), slow = pace_of(fd) < 110000;
+    world_bind(here, WORLD_POLICY);
+    if (!bound)
+        return slow ? NOT_BOUND : NOT_PACED;
+    return is_soon(fd, true, UINT32_MAX - 1, 1U << 30) ? NO_FAULT : NOT_FREE_AGAIN;
+}
+
 /* ---- the other end, on the host: takes all, says nothing ---- */
 
 static void swallow(int server) {
@@ -200,4 +239,6 @@ void test_open_flows(struct world *w) {
                     world_inside(WORLD_CONTAINER, datagrams));
     expect_no_fault("a stream's segments are remembered, counted one by one, and cut by a policy",
                     world_inside(WORLD_CONTAINER, stream));
+    expect_no_fault("a stream keeps to a limit that comes by its pace and window, and to none when it goes",
+                    world_inside(WORLD_CONTAINER, paced));
 }

@@ -57,6 +57,19 @@ static bool make_policy(struct world *w, uint32_t id, uint8_t mode, uint8_t reas
     return put(w, "policies", &id, &policy);
 }
 
+/* 100 KB/s of egress, and the least burst that a policy may have. */
+static bool make_limits(struct world *w, uint16_t id) {
+    struct ps_limits limits = {.rates[PS_RATE_EGRESS] = {.cost = 10000, .burst_ns = 10000 * 147456ULL}};
+    struct ps_limits_key key = {.policy = id};
+    uint32_t index = 0, policy_id = id;
+    struct ps_policy policy;
+    if (bpf_map_lookup_elem(map(w, "policies"), &policy_id, &policy))
+        return false;
+    policy.limited = PS_LIMITED_CONTAINER;
+    return put(w, "limits", &index, &limits) && put(w, "limit_ids", &key, &index) &&
+           put(w, "policies", &policy_id, &policy);
+}
+
 /* The rules of one policy: one CIDR of each family, one name, one resolver, all with one rule set. */
 static bool make_rules(struct world *w, uint16_t id) {
     static const char reversed[] = "moc.elpmaxe"; /* WORLD_NAME, with the final NUL that means "exact" */
@@ -114,6 +127,8 @@ bool world_make(struct world *w, struct bpf_object *object) {
     bool made = make_gate(w) && make_ports(w) && make_birth(w) &&
                 make_policy(w, WORLD_POLICY, PS_MODE_ENFORCE, PS_R_NO_RULE) && make_rules(w, WORLD_POLICY) &&
                 make_policy(w, WORLD_AUDIT, PS_MODE_AUDIT, PS_R_NO_RULE) && make_rules(w, WORLD_AUDIT) &&
+                make_policy(w, WORLD_LIMITED, PS_MODE_ENFORCE, PS_R_NO_RULE) &&
+                make_rules(w, WORLD_LIMITED) && make_limits(w, WORLD_LIMITED) &&
                 make_container(w, WORLD_CONTAINER, WORLD_SLOT, 0, WORLD_POLICY) &&
                 make_container(w, WORLD_STRICT, WORLD_STRICT_SLOT, PS_ROW_STRICT_ROOT, PS_POLICY_BIRTH_DENY);
     w->container = world_cgroup_id(WORLD_CONTAINER);

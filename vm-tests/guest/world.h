@@ -12,7 +12,14 @@
 
 struct bpf_object;
 
-enum { WORLD_POLICY = 16, WORLD_AUDIT = 17, WORLD_SLOT = 1000, WORLD_STRICT_SLOT = 1001, WORLD_RULE = 7 };
+enum {
+    WORLD_POLICY = 16,
+    WORLD_AUDIT = 17,
+    WORLD_LIMITED = 18,
+    WORLD_SLOT = 1000,
+    WORLD_STRICT_SLOT = 1001,
+    WORLD_RULE = 7
+};
 
 struct world {
     struct bpf_object *object;
@@ -32,7 +39,8 @@ struct world {
 
 /*
  * world_make(): WORLD_CONTAINER under WORLD_POLICY: UDP and TCP to 198.51.100.0/25, 2001:db8:1::/48 and what
- * WORLD_NAME resolves to. WORLD_AUDIT is the same, not enforced. WORLD_STRICT is a strict root. False: errno.
+ * WORLD_NAME resolves to. WORLD_AUDIT is the same, not enforced; WORLD_LIMITED with 100 KB/s of egress. WORLD_STRICT is
+ * a strict root. False: errno.
  */
 bool world_make(struct world *w, struct bpf_object *object);
 
