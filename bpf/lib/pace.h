@@ -40,7 +40,8 @@
 #define PACE_SOL_SOCKET 1
 #define PACE_SO_MAX_PACING_RATE 47
 #define PACE_IPPROTO_TCP 6
-#define PACE_SNDCWND_CLAMP 1002
+#define PACE_INITIAL_CWND 1001 /* TCP_BPF_IW */
+#define PACE_CWND_CLAMP 1002   /* TCP_BPF_SNDCWND_CLAMP */
 
 /* Has the bucket most of its burst? Then what the connections send does not use the rate up. */
 static __always_inline int pace__is_full(const struct ps_rate *rate, __u64 full_ns, __u64 now) {
@@ -246,16 +247,19 @@ static __always_inline __u32 pace__segments(const struct bpf_sock_ops *ctx, __u6
 /*
  * Over a short path the kernel gives a connection up to 64 KiB at once, whatever its pace (net.ipv4.tcp_tso_rtt_log), if
  * the congestion window has room for it: at a small share it is silent for long then, and a few of them fill the burst
- * together. So the window may not grow beyond what the share needs. The kernel takes the bound for its slow start's end, too;
- * so it stays as it is while something was lost, and where little would change.
+ * together. So the window may not grow beyond what the share needs, and begins small: cubic keeps what it has until it is
+ * used up. The kernel takes the bound for its slow start's end, too; so it stays as it is while something was lost, and where
+ * little would change.
  */
 static __always_inline void pace__bound(struct bpf_sock_ops *ctx, struct ps_socket *m, __u64 share) {
-    __u32 segments = pace__segments(ctx, share), now = m->bound ? m->bound : PACE_UNBOUND;
-    __u32 apart = segments > now ? segments - now : now - segments;
+    __u32 segments = pace__segments(ctx, share), now = m->bound ? m->bound : PACE_UNBOUND,
+          apart = segments > now ? segments - now : now - segments, fewest = PACE_FEWEST;
 
     if (apart <= now / 8 || ctx->lost_out || ctx->retrans_out ||
-        bpf_setsockopt(ctx, PACE_IPPROTO_TCP, PACE_SNDCWND_CLAMP, &segments, sizeof(segments)))
+        bpf_setsockopt(ctx, PACE_IPPROTO_TCP, PACE_CWND_CLAMP, &segments, sizeof(segments)))
         return;
+    if (!m->bound) /* refused where it has sent something */
+        bpf_setsockopt(ctx, PACE_IPPROTO_TCP, PACE_INITIAL_CWND, &fewest, sizeof(fewest));
     m->bound = segments < PACE_UNBOUND ? segments : 0;
 }
 
