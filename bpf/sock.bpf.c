@@ -69,7 +69,6 @@ static __always_inline void sock__pace(struct bpf_sock_ops *ctx) {
         return; /* not ours, or of a container that is held to nothing yet */
     if (memory->accepted && !memory->flow)
         return; /* no gate has let it send: of nobody's, or of a container that no policy holds yet */
-    sock__follow(ctx);
     pace = pace__of(ctx, memory);
     if (memory->pace || memory->bound || pace < PACE_UNLIMITED)
         pace__set(ctx, memory, pace);
@@ -106,7 +105,7 @@ int ps_sock_ops(struct bpf_sock_ops *ctx) {
     const struct ps_gate *g = identity__gate();
 
     if (ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || ctx->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
-        sock__follow(ctx);
+        sock__follow(ctx); /* also before the first container has a row: it may be this connection's */
     if (!g || !g->level_mask)
         return 1; /* no container has a row yet */
     switch (ctx->op) {

@@ -65,6 +65,8 @@ static __always_inline void gate__query(struct decision *d, struct __sk_buff *sk
     d->has_name = 1;
     decision__set(d, reason == PS_R_DNS_QUERY || reason == PS_R_REVERSE_QUERY ? PS_ALLOW : PS_DENY,
                   (__u8)reason, s ? s->best.rule : 0);
+    if (s && reason == PS_R_DNS_QUERY && learn__knows_name(d->scratch))
+        d->name_hash = s->name_hash; /* counted by it; of a segment with several questions, the last one's */
 }
 
 /* ---- addresses ---- */

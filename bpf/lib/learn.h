@@ -49,6 +49,18 @@ store:
     return bpf_map_update_elem(&queries, &s->query_key, &s->query, BPF_ANY) ? PS_R_QUERY_STORE : 0;
 }
 
+/* Has the scratch's name taught an address? */
+PS_GLOBAL int learn__knows_name(__u32 index) {
+    const struct scratch *s = scratch__at(index);
+    struct ps_domain_key key = {};
+
+    if (!s)
+        return 0;
+    key.slot = s->slot;
+    key.name_hash = s->name_hash;
+    return bpf_map_lookup_elem(&domains, &key) != 0;
+}
+
 /* Keeps the text of the scratch's name, so that a new policy can judge it again. 0 when it is kept. */
 PS_GLOBAL int learn__keep_domain(__u32 index, __u32 slot, __u32 cap) {
     struct scratch *s = scratch__at(index);

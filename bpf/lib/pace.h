@@ -28,9 +28,8 @@
 #define PACE_NEW_GAP 8             /* and may send as seldom as that */
 #define PACE_WINDOWS_PER_S 7       /* 7.45 */
 #define PACE_TELLING                                                                                         \
-    (16 << 16) /* octets, 16 of TCP's largest buffers: of fewer it is chance how many were sent */
-#define PACE_SHORT_US                                                                                        \
-    4096 /* the shortest round trip of a path over which TCP sends large buffers at any pace */
+    (16 << 16)             /* octets, 16 of TCP's largest buffers: of fewer it is chance how many were sent */
+#define PACE_SHORT_US 4096 /* below this smallest round trip TCP sends large buffers at any pace */
 #define PACE_AMPLE 2097152 /* octets a second that fill such a buffer soon enough */
 #define PACE_FEWEST 3      /* segments, and what the pace brings until an acknowledgement comes: */
 #define PACE_ACK_US 62500  /* Linux waits with one for 40 ms */
@@ -131,8 +130,8 @@ static __always_inline __u32 pace__flows(struct ps_budget *b, struct ps_socket *
     __u64 seen = *(volatile __u64 *)&b->flows;
     __u32 lasted = (__u16)(window - PS_SPENT_WINDOW(seen)), gap = window - m->paced_window, flows;
 
-    if ((__s16)lasted < 0)
-        lasted = 0; /* another CPU has begun the next window's */
+    if (lasted > 0xffff - PACE_LONGEST_GAP)
+        lasted = 0; /* another CPU has begun the next window's; windows have 16 bits here, 2.4 h */
     if (lasted >= b->round_windows) {
         pace__turn(b, seen, lasted, window);
         lasted = 0;
@@ -150,7 +149,7 @@ static __always_inline __u32 pace__flows(struct ps_budget *b, struct ps_socket *
     return flows ? flows : 1;
 }
 
-/* The connection has ended: its share is the others' at once. Whom two CPUs miscount here, the next round counts right. */
+/* The connection has ended: its share is the others' at once. Whom two CPUs, or rounds of two budgets, miscount here, the next round counts right. */
 static __always_inline void pace__forget(__u64 charge, __u64 rule, const struct ps_socket *m, __u32 window) {
     struct ps_budget *b = limiter__budget_of(charge);
     __u32 gap = window - m->paced_window, lasted, before;

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from observe import Counters
+from pinned import Budgets
 
 SINKS, SINK_PORT, OWN_PORT = ("198.51.100.60", "2001:db8:80::60"), 9009, 9010
 TRIFLE, SLOW, WANTED, FAST, PACKETS = 100_000, 1_000_000, 400_000, 20_000_000, 10_000
@@ -179,6 +180,19 @@ def test_connections_over_ipv6_send_at_the_rate(lab, world, flows):
     container.probe("feed_streams", seconds=2)
     assert 0.97 <= speed(lab, container, 3) / FAST <= 1.03
     container.probe("close_streams")
+
+
+@pytest.mark.parametrize("windows", [40_000, 65_000], ids=["89 minutes", "145 minutes"])
+def test_connections_after_a_rest_have_the_rate(lab, world, windows):
+    """A window's number has 16 bits where connections are counted; red when a rest of so many of them is taken for none."""
+    container = world["changes"]
+    put(lab, "changes", f"egress: {FAST}B/s")
+    for rest in (0, windows):
+        Budgets(lab.daemon.bpffs / "penstock/maps/budgets").rest(rest)
+        opened(container, flows=4)
+        container.probe("feed_streams", seconds=2)
+        assert 0.97 <= speed(lab, container, 3) / FAST <= 1.03
+        container.probe("close_streams")
 
 
 @pytest.mark.parametrize("flows", [1, 4])

@@ -92,7 +92,7 @@ class Daemon {
         asio::co_spawn(io_, audit_->run(), asio::detached);
         asio::co_spawn(io_, watch_events(), asio::detached);
         asio::co_spawn(io_, every_second(), asio::detached);
-        asio::co_spawn(io_, quotas_->save_each_second(), asio::detached);
+        asio::co_spawn(io_, quotas_->keep_saving(), asio::detached);
         asio::co_spawn(io_, clear_dead_rows(pool_, gate_, log_), asio::detached);
         auto added = [this] { server_->events_added(); };
         asio::co_spawn(io_, watch_map_pressure(*meter_, events_, added), asio::detached);

@@ -2,6 +2,7 @@
 #include "userspace/daemon/lost_traffic.h"
 
 #include "policy/explain.h"
+#include "userspace/daemon/lost_addresses.h"
 #include "userspace/telemetry/names.h"
 
 #include <algorithm>
@@ -31,13 +32,18 @@ void drop_denied_addresses(policy::Policy &policy) {
     });
 }
 
-// As an apply would leave it, and as far as names can be judged.
+// As an apply would leave it.
 Policies after(const LostTrafficInput &input) {
     Policies all = input.wanted;
     for (const auto &policy : input.in_force)
         if (std::none_of(input.wanted.begin(), input.wanted.end(),
                          [&](const auto &wanted) { return wanted.name == policy.name; }))
             all.push_back(policy);
+    return all;
+}
+
+// As far as names can be judged.
+Policies judging_names(Policies all) {
     for (auto &policy : all)
         drop_denied_addresses(policy);
     return all;
@@ -90,7 +96,7 @@ std::string why_lost(const policy::Image &image, const std::string &domain, cons
 class Standings {
   public:
     explicit Standings(const LostTrafficInput &input)
-        : policies_(after(input)), wanted_(input.wanted.size()),
+        : policies_(after(input)), for_names_(daemon::judging_names(policies_)), wanted_(input.wanted.size()),
           before_(input.in_force, input.gate_root, input.birth),
           after_(policies_, input.gate_root, input.birth) {}
 
@@ -115,13 +121,37 @@ class Standings {
                    before_.standing(path).kind == Kind::selected;
         return of;
     }
-    const Policies &policies() const { return policies_; }
+    // The policies of a container afterwards: as a whole, and as far as names can be judged.
+    std::vector<const policy::Policy *> whole(const Of &of) const { return chosen(policies_, of); }
+    std::vector<const policy::Policy *> judging_names(const Of &of) const { return chosen(for_names_, of); }
 
   private:
-    Policies policies_;
+    static std::vector<const policy::Policy *> chosen(const Policies &all, const Of &of) {
+        std::vector<const policy::Policy *> chosen;
+        for (const auto index : of.policies)
+            chosen.push_back(&all[index]);
+        return chosen;
+    }
+
+    Policies policies_, for_names_;
     std::size_t wanted_;
     container::Selection before_, after_;
     std::map<std::string, Of> known_;
+};
+
+// Why what a rule allowed by address is lost, looked into once for all containers with the same policies.
+class LostAddresses {
+  public:
+    const std::string &of(const Standings &standings, const Standings::Of &standing,
+                          const policy::Rule &rule) {
+        const auto [place, fresh] = known_.try_emplace({standing.policies, &rule});
+        if (fresh)
+            place->second = why_addresses_lost(standings.whole(standing), rule);
+        return place->second;
+    }
+
+  private:
+    std::map<std::pair<std::vector<std::size_t>, const policy::Rule *>, std::string> known_;
 };
 
 } // namespace
@@ -129,6 +159,7 @@ class Standings {
 std::vector<LostTraffic> lost_traffic(const LostTrafficInput &input) {
     Standings standings(input);
     std::map<std::vector<std::size_t>, policy::Image> images;
+    LostAddresses addresses;
     std::vector<LostTraffic> lost;
     for (const auto &row : input.counters) {
         if (row.container.empty() || row.direction != abi::PS_EGRESS || row.verdict != abi::PS_ALLOW)
@@ -138,20 +169,28 @@ std::vector<LostTraffic> lost_traffic(const LostTrafficInput &input) {
             lost.push_back({row, telemetry::reason_name(abi::PS_R_BIRTH)});
             continue;
         }
+        if (row.reason == abi::PS_R_DNS_QUERY)
+            continue; // the question for what is told of
         const bool named = !row.domain.empty() && row.domain != telemetry::other_domains;
         const bool touched =
             standing.touched || std::any_of(input.wanted.begin(), input.wanted.end(),
                                             [&](const auto &wanted) { return wanted.name == row.policy; });
-        if (!named || !touched || standing.policies.empty())
+        if (!touched || standing.policies.empty())
             continue;
-        auto image = images.find(standing.policies);
-        if (image == images.end()) {
-            std::vector<const policy::Policy *> selected;
-            for (const auto index : standing.policies)
-                selected.push_back(&standings.policies()[index]);
-            image = images.emplace(standing.policies, policy::compile(selected, input.environment)).first;
+        const auto *rule = rule_of(input.in_force, row);
+        std::string why;
+        if (named) {
+            auto image = images.find(standing.policies);
+            if (image == images.end())
+                image = images
+                            .emplace(standing.policies,
+                                     policy::compile(standings.judging_names(standing), input.environment))
+                            .first;
+            why = why_lost(image->second, row.domain, rule);
+        } else if (rule && row.reason == abi::PS_R_CIDR) {
+            why = addresses.of(standings, standing, *rule);
         }
-        if (auto why = why_lost(image->second, row.domain, rule_of(input.in_force, row)); !why.empty())
+        if (!why.empty())
             lost.push_back({row, std::move(why)});
     }
     return lost;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was allowed so far and would be denied if a text were applied: from the counters that have a learned name. Pure.
+// What was allowed so far and would be denied if a text were applied: from the counters. Pure.
 //
-// Counters know the rule and the name, not the port: traffic is told as lost only where it is for certain, so where the name
-// may not be asked for any more, or none of the ports of the rule that allowed it is open for it; and where the container
-// goes back to a birth verdict that denies, so all that a rule allowed. A counter has no address either: a deny of some
-// addresses says nothing of those that a name has, only a deny of all does.
+// Counters know the rule and the name, not the address and port: traffic is told as lost only where it is for certain. By name:
+// where that may not be asked for any more, or none of the ports of the rule that allowed it is open for it; a deny of some
+// addresses says nothing of those that a name has, only a deny of all does. By CIDR: where none of the rule's CIDRs and
+// ports is open by address any more (lost_addresses.h). And where the container goes back to a birth verdict that denies: all
+// that a rule allowed.
 #pragma once
 
 #include "policy/compile.h"

@@ -8,7 +8,7 @@
 namespace penstock::daemon {
 
 // One thread each: what enforces; what judges texts that change nothing; what reads for who asks; what waits for the disk
-// (quotas each second, the record of audit).
+// (quotas twice a second, the record of audit).
 struct Pools {
     boost::asio::thread_pool enforcement{1}, checks{1}, readers{1}, storing{1};
 };

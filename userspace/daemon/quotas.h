@@ -34,7 +34,7 @@ class Quotas {
     void freed() { freeing_ = false; }
     boost::asio::awaitable<void> save();       // the file, if something changed
     std::vector<std::string> troubles() const; // sentences: what the file does not have
-    boost::asio::awaitable<void> save_each_second();
+    boost::asio::awaitable<void> keep_saving();
 
     // Those of running containers in which a window has begun: at most PS_BUDGETS, however many rules there are. Of one
     // container every quota. By container, policy, rule; the container's own first. Read and made on the readers' pool.

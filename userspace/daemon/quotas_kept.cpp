@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Quotas as they are stored: by path and names, each second, in a file of the state directory.
+// Quotas as they are stored: by path and names, twice a second, in a file of the state directory.
 #include "userspace/daemon/quotas.h"
 
 #include "userspace/base/clock.h"
@@ -14,6 +14,9 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t copied_at_once = 2048;
+constexpr std::chrono::milliseconds between_saves{
+    500}; // a power cut loses less than a second, with the time to write
+constexpr int scans = 3;
 
 // What the budget has of the quota's present window; none: nothing that has to be kept.
 std::optional<KeptQuota> kept_of(const abi::ps_budget &budget, std::uint64_t now) {
@@ -61,9 +64,9 @@ void Quotas::follow(Enforcer &enforcer) {
     enforcer.before_freed = [this](const std::vector<sync::Row> &rows) { released(rows); };
 }
 
-asio::awaitable<void> Quotas::save_each_second() {
+asio::awaitable<void> Quotas::keep_saving() {
     for (;;) {
-        co_await sleep_for(std::chrono::seconds(1));
+        co_await sleep_for(between_saves);
         co_await save();
     }
 }
@@ -205,13 +208,17 @@ asio::awaitable<QuotaStore::Entries> Quotas::entries_by_turns() {
 
 asio::awaitable<void> Quotas::save() {
     const auto turn = co_await turn_.take();
-    const auto epoch = freeing_ ? epoch_ - 1 : epoch_;
     auto scan = [this] { return changed(); };
-    const auto budgets = co_await on_pool(pool_, scan);
-    if (epoch == epoch_) // else a slot may have another tenant than the budget read
+    for (int i = 0; i < scans; ++i) {
+        const auto epoch = freeing_ ? epoch_ - 1 : epoch_;
+        const auto budgets = co_await on_pool(pool_, scan);
+        if (epoch != epoch_)
+            continue; // a slot may have another tenant than the budget read
         for (const auto &budget : budgets)
             if (note(budget))
                 seen_.insert_or_assign(budget.index, seen_of(budget.value));
+        break;
+    }
     if (!changed_)
         co_return;
     const auto now = moment_now();

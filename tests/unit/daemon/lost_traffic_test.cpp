@@ -33,7 +33,10 @@ telemetry::CounterRow row(std::string domain, std::string rule = "web") {
 
 std::string lost(const std::vector<policy::Policy> &wanted, std::vector<telemetry::CounterRow> counters,
                  const container::BirthRules &birth = {}) {
-    const auto now = policies("p", "  allow: [{name: web, domains: [a.test, b.test], ports: [tcp/443]}]\n");
+    const auto now =
+        policies("p", "  allow:\n    - {name: web, domains: [a.test, b.test], ports: [tcp/443]}\n"
+                      "    - {name: net, cidrs: [192.0.2.0/25, '2001:db8::/32'], ports: [tcp/5000-5009]}\n"
+                      "    - {name: any, cidrs: [198.51.100.7]}\n");
     const policy::Environment environment{{*policy::Address::parse("10.0.0.2")}, {}};
     const std::string root = "/";
     std::string text;
@@ -94,4 +97,35 @@ TEST_CASE("a container that the text lets go of loses all it had, where its birt
     // What it becomes a part of holds it.
     CHECK(lost(policies("p", "  allow: [{domains: [c.test]}]\n", "/p"), {row("a.test")}, strict) ==
           "a.test: name-not-allowed\n");
+}
+
+TEST_CASE("what a rule allowed by address is lost when none of it is open any more") {
+    auto net = row("", "net"), any = row("", "any"), learned = row("", "web");
+    net.reason = any.reason = abi::PS_R_CIDR;
+    learned.reason = abi::PS_R_LEARNED;
+    const auto after = [&](const std::string &rest) {
+        return lost(policies("p", rest), {net, any, learned});
+    };
+    const std::string both = ": no-rule\n: no-rule\n", one = ": no-rule\n";
+    CHECK(after("  allow: [{domains: [a.test], ports: [tcp/443]}]\n") == both);
+    // In part it may be what passed.
+    CHECK(after("  allow: [{cidrs: [192.0.2.9], ports: [tcp/5009-6000]}]\n") == one);
+    CHECK(after("  allow: [{cidrs: ['::/0']}]\n") == one);
+    CHECK(after("  allow: [{cidrs: [192.0.0.0/8, 198.51.100.0/24]}]\n").empty());
+    CHECK(after("  allow: [{cidrs: [192.0.2.0/25, '2001:db8::/32'], ports: [udp/5000-5009, tcp/5010]}]\n") ==
+          both);
+    CHECK(after("  allow: [{cidrs: [192.0.2.0/25], ports: [udp/5000]}, {cidrs: [10.0.0.0/8], ports: "
+                "[tcp/5000]}]\n") == both);
+    CHECK(after("  allow: [{cidrs: [198.51.100.7], ports: [icmp]}]\n") == both);
+    // A deny takes it away where it covers all of it.
+    const std::string all = "  allow: [{cidrs: [0.0.0.0/0, '::/0']}]\n";
+    CHECK(after(all).empty());
+    CHECK(after(all + "  deny: [{cidrs: [192.0.2.0/25, '2001:db8::/32'], ports: [tcp/5000-5009]}]\n") ==
+          ": deny-rule\n");
+    CHECK(after(all + "  deny: [{cidrs: [192.0.2.0/25], ports: [tcp/5000-5009]}]\n").empty());
+    CHECK(
+        after(all + "  deny: [{cidrs: [192.0.2.0/24, '2001:db8::/32'], ports: [tcp/5000-5008]}]\n").empty());
+    CHECK(after(all + "  deny: [{cidrs: [198.51.100.0/24]}]\n") == ": deny-rule\n");
+    CHECK(lost(policies("q", "  deny: [{cidrs: [198.51.100.0/24]}]\n"), {net, any}) == ": deny-rule\n");
+    CHECK(lost(policies("q", all), {net, any}).empty());
 }
