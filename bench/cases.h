@@ -17,7 +17,7 @@ struct Effort {
 };
 
 struct EmptyPrograms {
-    int egress, ingress, clock; // the last reads it, for comparison
+    int egress, ingress, sockops, clock; // the last reads it, for comparison
 };
 
 std::vector<Row> test_run_rows(World &, const EmptyPrograms &, const Effort &);

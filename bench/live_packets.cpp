@@ -51,40 +51,57 @@ struct Counted {
     RunCount program_before, empty_before;
 };
 
-void measure(int fd, int times, Counted &sent, Counted &got) {
-    sent.start(), got.start();
+void measure(int fd, int times, auto &...counted) {
+    (counted.start(), ...);
     ping_pong(fd, times);
-    sent.stop(), got.stop();
+    (counted.stop(), ...);
 }
 
 std::string family(bool v4) {
     return v4 ? ", v4" : ", v6";
 }
 
-// One connection, bound to one policy after the other: what each kind of limit adds to its packets.
+// What a policy's limits add to a connection's packets each way and, of TCP, to what is done once a round trip (its pace).
+struct Limited {
+    Counted out, in, round_trip;
+};
+
+Limited limited_by(World &world, const EmptyPrograms &empty, bool tcp, const World::Limited &limits) {
+    const std::string what = tcp ? "real TCP packet " : "real UDP datagram ";
+    const auto budget =
+        tcp && limits.is_all ? std::optional(Budget{Budget::Of::net, packet_budget}) : std::nullopt;
+    return {Counted(world.gate().program("ps_egress"), empty.egress, what + "out, limits: " + limits.what,
+                    budget),
+            Counted(world.gate().program("ps_ingress"), empty.ingress, what + "in, limits: " + limits.what,
+                    budget),
+            Counted(world.gate().program("ps_sock_ops"), empty.sockops,
+                    "real TCP round trip, limits: " + std::string(limits.what), std::nullopt)};
+}
+
+// One connection, bound to one policy after the other.
 void add_limited(std::vector<Row> &rows, World &world, const EmptyPrograms &empty, bool tcp,
                  const Effort &effort) {
-    const int out = world.gate().program("ps_egress"), in = world.gate().program("ps_ingress");
     const auto fd = connected(true, tcp);
     const Statistics statistics;
-    const std::string what = tcp ? "real TCP packet " : "real UDP datagram ";
-    std::vector<std::pair<Counted, Counted>> all;
-    for (const auto &limits : World::limited()) {
-        const auto budget =
-            tcp && limits.is_all ? std::optional(Budget{Budget::Of::net, packet_budget}) : std::nullopt;
-        all.emplace_back(Counted(out, empty.egress, what + "out, limits: " + limits.what, budget),
-                         Counted(in, empty.ingress, what + "in, limits: " + limits.what, budget));
-    }
+    std::vector<Limited> all;
+    for (const auto &limits : World::limited())
+        all.push_back(limited_by(world, empty, tcp, limits));
     for (int i = 0; i < effort.rounds; ++i)
         for (std::size_t place = 0; place < all.size(); ++place) {
+            auto &[out, in, round_trip] = all[place];
             world.bind_limited(place);
             ping_pong(fd.get(), 8); // judged anew, and known
-            measure(fd.get(), effort.single, all[place].first, all[place].second);
+            if (tcp)
+                measure(fd.get(), effort.single, out, in, round_trip);
+            else
+                measure(fd.get(), effort.single, out, in);
         }
     world.bind_domains(1000);
-    for (auto &[sent, got] : all) {
-        rows.push_back(std::move(sent.row));
-        rows.push_back(std::move(got.row));
+    for (auto &[out, in, round_trip] : all) {
+        rows.push_back(std::move(out.row));
+        rows.push_back(std::move(in.row));
+        if (tcp)
+            rows.push_back(std::move(round_trip.row));
     }
 }
 
@@ -96,10 +113,13 @@ std::vector<Row> live_rows(World &world, const EmptyPrograms &empty, const std::
     world.bind_domains(1000);
     const UniqueFd directory(open(cgroup.c_str(), O_DIRECTORY | O_CLOEXEC));
     const int out = world.gate().program("ps_egress"), in = world.gate().program("ps_ingress");
-    const UniqueFd links[] = {attach(empty.egress, directory.get(), BPF_CGROUP_INET_EGRESS),
-                              attach(empty.ingress, directory.get(), BPF_CGROUP_INET_INGRESS),
-                              attach(out, directory.get(), BPF_CGROUP_INET_EGRESS),
-                              attach(in, directory.get(), BPF_CGROUP_INET_INGRESS)};
+    const UniqueFd links[] = {
+        attach(empty.egress, directory.get(), BPF_CGROUP_INET_EGRESS),
+        attach(empty.ingress, directory.get(), BPF_CGROUP_INET_INGRESS),
+        attach(empty.sockops, directory.get(), BPF_CGROUP_SOCK_OPS),
+        attach(out, directory.get(), BPF_CGROUP_INET_EGRESS),
+        attach(in, directory.get(), BPF_CGROUP_INET_INGRESS),
+        attach(world.gate().program("ps_sock_ops"), directory.get(), BPF_CGROUP_SOCK_OPS)};
     std::vector<Row> rows;
     for (const bool v4 : {true, false})
         for (const bool tcp : {true, false}) {

@@ -15,6 +15,9 @@ sys.path.insert(0, str(HERE))
 import traffic  # noqa: E402
 from figures import Row, table  # noqa: E402
 
+LIMITS = ["none", "egress rate of the container", "packet rate of the container", "quota of the container", "all of the container",
+          "all of container and rule", "none, counted by learned name", "all of container and rule, counted by learned name",
+          "none, flow log", "all of container and rule, counted by learned name, flow log"]
 VERDICT = [f"real packet {way} an established TCP flow, {family}" for way in ("out of", "into") for family in ("v4", "v6")] + [
     "new flow, TCP SYN, CIDR, v4", "new flow, TCP SYN, CIDR, v6", "new flow, TCP SYN, learned address, v4",
     "new flow, TCP SYN, learned address, v4; 10000 containers", "unmanaged packet out, rows at 1 depth",
@@ -23,10 +26,8 @@ VERDICT = [f"real packet {way} an established TCP flow, {family}" for way in ("o
     "10000 containers over 1, totals: DNS query, 30 octets, 1000 domains",
     "DNS answer, 4 addresses, first time, one run each", "DNS answer, 4 addresses, refresh, one run each",
     "DNS answer, 4 addresses, first time, one run each; 10000 containers",
-    *[f"real {what} {way}, limits: {limits}" for what in ("TCP packet", "UDP datagram") for way in ("out", "in") for limits in (
-        "none", "egress rate of the container", "packet rate of the container", "quota of the container", "all of the container",
-        "all of container and rule", "none, counted by learned name", "all of container and rule, counted by learned name",
-        "none, flow log", "all of container and rule, counted by learned name, flow log")], "the kernel's clock, read once",
+    *[f"real {what}, limits: {limits}" for what in ("TCP packet out", "TCP packet in", "TCP round trip", "UDP datagram out", "UDP datagram in")
+      for limits in LIMITS], "the kernel's clock, read once",
     *[f"new flow, TCP SYN, {what}" for what in ("1 limited rule", "1 limited rule; 10000 containers", "1000 limited rules",
                                                 "1000 limited rules; 64 containers")]]
 TRAFFIC = [f"{called}: {traffic.NAMES[place]}" for kind, _, called, _ in traffic.KINDS for place in traffic.NAMES if traffic.can(place, kind)]

@@ -53,9 +53,9 @@ void measure(const differential::Surroundings &surroundings, const std::filesyst
     const std::unique_ptr<bench_clock_bpf, Destroy> clock(bench_clock_bpf__open_and_load());
     if (!empty || !clock)
         throw std::runtime_error("load the empty programs");
-    const EmptyPrograms programs{bpf_program__fd(empty->progs.empty_egress),
-                                 bpf_program__fd(empty->progs.empty_ingress),
-                                 bpf_program__fd(clock->progs.clock_egress)};
+    const EmptyPrograms programs{
+        bpf_program__fd(empty->progs.empty_egress), bpf_program__fd(empty->progs.empty_ingress),
+        bpf_program__fd(empty->progs.empty_sockops), bpf_program__fd(clock->progs.clock_egress)};
     World world(surroundings, 1);
     std::vector<std::vector<Row>> parts;
     for (const auto &part : {limited_rows, test_run_rows})

@@ -117,7 +117,8 @@ KernelGate::KernelGate(std::uint64_t cgroup_id, unsigned ifindex) : parts_(std::
         fail("open the BPF object", errno);
     bpf_program *program;
     bpf_object__for_each_program(program, skeleton->obj) bpf_program__set_autoload(
-        program, program == skeleton->progs.ps_egress || program == skeleton->progs.ps_ingress);
+        program, program == skeleton->progs.ps_egress || program == skeleton->progs.ps_ingress ||
+                     program == skeleton->progs.ps_sock_ops); // the last for bench/
     if (penstock_bpf__load(skeleton))
         fail("load the BPF object", errno);
 
