@@ -39,6 +39,7 @@ std::string LimitCase::kind() const {
 LimitCase LimitCases::next(const World &world, const Image &image) {
     const auto kind = generator_.below(10);
     LimitCase made;
+    next_port_ = static_cast<std::uint16_t>(next_port_ < 60000 ? next_port_ + 1 : 1024);
     for (int tries = 0; tries < 30; ++tries) {
         made = kind < 3 ? question(world, image) : kind < 5 ? packet_in(world) : flow(world, image);
         if (made.verdict.verdict == abi::PS_ALLOW || generator_.chance(2))
@@ -53,10 +54,10 @@ LimitCase LimitCases::next(const World &world, const Image &image) {
     return made;
 }
 
-// From a new port each: no UDP conversation goes on.
+// From a new port in each case: no UDP conversation goes on. When ports begin anew, as many others have been since that the
+// container has no room for that one any more.
 Ends LimitCases::ends_to(const Address &remote, std::uint16_t port) {
     static const auto v4 = *Address::parse("198.51.100.77"), v6 = *Address::parse("2001:db8:ffff::77");
-    next_port_ = static_cast<std::uint16_t>(next_port_ < 60000 ? next_port_ + 1 : 1024);
     return {remote.is_v4() ? v4 : v6, remote, next_port_, port};
 }
 
