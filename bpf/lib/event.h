@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Records for the daemon. A verdict never waits for one. Each container may tell so many and no more, so that none fills
- * the ring for the others; a denial or a mark that was not told, for that or for a full ring, is counted as such by its reason.
+ * the ring for the others; a denial or a mark that was not told, for that or for a full ring, is counted as such by its
+ * reason.
  */
 #pragma once
 

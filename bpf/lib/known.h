@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The packet of a flow that was judged before: what its socket remembers holds as long as the container's binding has not
- * changed since. No walk over cgroups, no scratch, one read of the headers, no hash look-up to count it, unless the flow log has no row for it. Whatever is not
- * plainly such a packet is left to the order of gates.
+ * changed since. No walk over cgroups, no scratch, one read of the headers, no hash look-up to count it, unless the flow
+ * log has no row for it. Whatever is not plainly such a packet is left to the order of gates.
  */
 #pragma once
 

@@ -75,7 +75,7 @@ static __always_inline __u32 pace__at_most(__u32 steps) {
     return steps < PACE_MOST_STEPS ? steps : PACE_MOST_STEPS;
 }
 
-/* Steps that are half of what was left, when so many octets were sent of those that could be; one for each window at least. */
+/* Steps that are half of what was left, when so many octets were sent of those that could be; one a window at least. */
 static __always_inline __u32 pace__steps(__u64 octets, __u64 could, __u32 windows) {
     __u32 steps = 0;
 
@@ -149,7 +149,10 @@ static __always_inline __u32 pace__flows(struct ps_budget *b, struct ps_socket *
     return flows ? flows : 1;
 }
 
-/* The connection has ended: its share is the others' at once. Whom two CPUs, or rounds of two budgets, miscount here, the next round counts right. */
+/*
+ * The connection has ended: its share is the others' at once. Whom two CPUs, or rounds of two budgets, miscount here, the
+ * next round counts right.
+ */
 static __always_inline void pace__forget(__u64 charge, __u64 rule, const struct ps_socket *m, __u32 window) {
     struct ps_budget *b = limiter__budget_of(charge);
     __u32 gap = window - m->paced_window, lasted, before;
@@ -247,8 +250,8 @@ static __always_inline __u32 pace__segments(const struct bpf_sock_ops *ctx, __u6
  * Over a short path the kernel gives a connection up to 64 KiB at once, whatever its pace (net.ipv4.tcp_tso_rtt_log), if
  * the congestion window has room for it: at a small share it is silent for long then, and a few of them fill the burst
  * together. So the window may not grow beyond what the share needs, and begins small: cubic keeps what it has until it is
- * used up. The kernel takes the bound for its slow start's end, too; so it stays as it is while something was lost, and where
- * little would change.
+ * used up. The kernel takes the bound for its slow start's end, too; so it stays as it is while something was lost, and
+ * where little would change.
  */
 static __always_inline void pace__bound(struct bpf_sock_ops *ctx, struct ps_socket *m, __u64 share) {
     __u32 segments = pace__segments(ctx, share), now = m->bound ? m->bound : PACE_UNBOUND,

@@ -151,27 +151,26 @@ PROBE, MORE = 3, 0x8000  # IP_PMTUDISC_PROBE: by the device's MTU; MSG_MORE
 SEGMENTS = {"v4": (V4, [], 1472), "v6": (V6, [], 1452), "v6 with options": (V6, [HOP_BY_HOP], 1252)}
 
 
-def gather(container, family: int, segment: int, segments: int) -> None:
-    """All but the last of the segments of one buffer, made for the device; the next send sends them."""
-    for level, name, value in ((*DO[family][:2], PROBE), (17, 103, segment)):
+def gather(container, case: str, address: str, sends: int) -> None:
+    """On a flow that has sent so often: all but the last of ten segments of one buffer, made for the device; the next send sends them."""
+    family, options, segment = SEGMENTS[case]
+    hold(container, family, address, [])
+    for _ in range(sends):
+        assert container.probe("held_send", key="flow", payload="55")["error"] is None
+    for level, name, value in (*options, (*DO[family][:2], PROBE), (17, 103, segment)):
         assert container.probe("held_option", key="flow", level=level, name=name, value=value)["error"] is None
-    assert container.probe("held_send", key="flow", payload=bytes(segment * (segments - 1)).hex(), flags=MORE)["error"] is None
+    assert container.probe("held_send", key="flow", payload=bytes(9 * segment).hex(), flags=MORE)["error"] is None
 
 
 @pytest.mark.parametrize("open_flow", [False, True], ids=["new flow", "open flow"])
 @pytest.mark.parametrize("case", SEGMENTS)
 def test_segments_that_the_path_would_cut_are_denied(container, watch, case, open_flow):
     """Made for the device, and sent when the route counts again."""
-    family, options, segment = SEGMENTS[case]
+    family, _, segment = SEGMENTS[case]
     address = FAR[family] + str(220 + 2 * list(SEGMENTS).index(case) + open_flow)
     make_small(container, family, "route", address)
     cable = Cable(container, address)
-    hold(container, family, address, [])
-    for _ in range(SENDS if open_flow else 0):
-        assert container.probe("held_send", key="flow", payload="55")["error"] is None
-    for level, name, value in options:
-        assert container.probe("held_option", key="flow", level=level, name=name, value=value)["error"] is None
-    gather(container, family, segment, 10)
+    gather(container, case, address, SENDS if open_flow else 0)
     container.probe("held_option", key="flow", level=DO[family][0], name=DO[family][1], value=0)
     with watch(container) as seen:
         assert container.probe("held_send", key="flow", payload=bytes(segment).hex())["error"] == "EPERM"
@@ -184,14 +183,9 @@ def test_segments_that_the_path_would_cut_are_denied(container, watch, case, ope
 @pytest.mark.parametrize("case", SEGMENTS)
 def test_segments_that_the_path_takes_leave_whole_whatever_the_socket_wants_of_pieces(lab, container, case, open_flow):
     """An IPV6_MTU is for what is cut."""
-    family, options, segment = SEGMENTS[case]
+    family, _, segment = SEGMENTS[case]
     address = FAR[family] + str(230 + 2 * list(SEGMENTS).index(case) + open_flow)
-    hold(container, family, address, [])
-    for _ in range(SENDS if open_flow else 0):
-        assert container.probe("held_send", key="flow", payload="55")["error"] is None
-    for level, name, value in options:
-        assert container.probe("held_option", key="flow", level=level, name=name, value=value)["error"] is None
-    gather(container, family, segment, 10)
+    gather(container, case, address, SENDS if open_flow else 0)
     if family == V6:
         container.probe("held_option", key="flow", level=41, name=24, value=1280)
     cable, before = Cable(container, address), allowed(lab, container)

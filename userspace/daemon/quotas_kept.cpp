@@ -14,9 +14,9 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t copied_at_once = 2048;
-constexpr std::chrono::milliseconds between_saves{
-    500}; // a power cut loses less than a second, with the time to write
-constexpr int scans = 3;
+// A power cut loses less than a second, with the time to write.
+constexpr std::chrono::milliseconds between_saves{500};
+constexpr int scans = 3; // of which one is of the tenants that there are, unless they change all the time
 
 // What the budget has of the quota's present window; none: nothing that has to be kept.
 std::optional<KeptQuota> kept_of(const abi::ps_budget &budget, std::uint64_t now) {
